@@ -1,0 +1,79 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "builder/exec/machine.h"
+#include "layers/base/digest.h"
+#include "layers/oci/descriptor.h"
+#include "layers/oci/reference.h"
+
+namespace strake::builder {
+
+/// When a base image is looked up in its registry.
+enum class PullPolicy {
+  missing,  // only if no local image has the name (the default)
+  always,   // each build (--pull)
+  newer,    // each build, the local one serves when the registry does not answer
+  never,    // offline
+};
+
+enum class RunNetwork { host, none };
+
+/// Where the result goes, one "-o".
+struct OutputSpec {
+  enum class Kind { image, registry, oci, docker, tar, local };
+  Kind kind = Kind::image;
+  std::string dest;                       // path; "-" is stdout; "" for image and registry
+  std::vector<oci::Reference> names = {};  // for image and registry; empty: the tags of the build
+  bool push_by_digest = false;
+};
+
+/// Everything "strake build" was asked for. Paths are as the user wrote them.
+struct BuildRequest {
+  std::filesystem::path context;
+  std::filesystem::path dockerfile;             // "" finds Dockerfile or Containerfile in context
+  std::optional<std::string> dockerfile_text;   // read from stdin ("-f -")
+  std::vector<oci::Reference> tags;
+  std::map<std::string, std::string> build_args;
+  std::string target;
+  std::vector<oci::Platform> platforms;  // empty: this machine's
+  std::vector<std::pair<std::string, std::string>> labels;
+  std::vector<std::pair<std::string, std::string>> add_hosts;  // name → address
+  RunNetwork network = RunNetwork::host;
+  std::vector<OutputSpec> outputs;  // empty: an image in the store
+  oci::Compression compression = oci::Compression::gzip;
+  std::optional<int> compression_level;
+  std::optional<std::int64_t> source_date_epoch;  // seconds since 1970
+  PullPolicy pull = PullPolicy::missing;
+  bool no_cache = false;
+  bool dry_run = false;       // print the plan, change nothing
+  bool explain_cache = false;  // say for each miss what differed
+  std::size_t jobs = 0;       // 0: as many as there are processors
+};
+
+/// One platform's image.
+struct BuiltImage {
+  oci::Platform platform;
+  base::Digest config;                     // the image id
+  std::optional<oci::Descriptor> manifest;  // when an output has made it
+};
+
+struct BuildOutcome {
+  std::vector<BuiltImage> images;        // in the order of the platforms asked for
+  std::optional<oci::Descriptor> root;   // what a name points at: manifest or index
+  std::vector<std::string> pushed;       // names pushed, full form
+  std::string plan;                      // with dry_run: the plan as text
+};
+
+/// Builds `request` with `machine`. Throws base::Error; nothing is tagged or pushed then. After
+/// `stop` is requested it ends with Error(cancelled), leaving neither processes nor mounts.
+BuildOutcome build(const BuildRequest& request, Machine& machine, std::stop_token stop);
+
+}  // namespace strake::builder
