@@ -1,0 +1,32 @@
+#pragma once
+
+#include <sys/stat.h>
+
+#include <string>
+#include <string_view>
+
+#include "cache/stat_memo.h"
+#include "layers/base/digest.h"
+
+namespace strake::cache {
+
+/// Reads files for their digests, each only once as long as the memo knows it. Thread-safe.
+class FileDigester {
+ public:
+  explicit FileDigester(StatMemo& memo) : memo_(memo) {}
+
+  /// Digest of the regular file `name` in the directory `directory`, whose lstat is `status`. When
+  /// the file turns out to have changed since, it is read again and `status` brought up to date.
+  /// `subject` names the file in errors. Throws Error(invalid_input) when it keeps changing while
+  /// it is read, or is no regular file any more.
+  base::Digest digest_at(int directory, const std::string& name, struct ::stat& status,
+                         std::string_view subject) const;
+
+  /// The same for an open file, read from its start; the file position is not used.
+  base::Digest digest(int file, struct ::stat& status, std::string_view subject) const;
+
+ private:
+  StatMemo& memo_;
+};
+
+}  // namespace strake::cache
