@@ -1,0 +1,38 @@
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include "registry/http.h"
+
+namespace strake::registry {
+
+struct CurlOptions {
+  std::string user_agent = "strake/" STRAKE_VERSION;
+  std::chrono::milliseconds connect_timeout{10'000};
+  /// A transfer slower than this many bytes a second for `low_speed_time` is given up.
+  long low_speed_bytes = 1024;
+  std::chrono::seconds low_speed_time{60};
+};
+
+/// HTTP by libcurl, which is loaded when the first request is made: a build that talks to nobody
+/// does not pay for loading it. Connections are kept and used again; HTTP/2 where TLS offers it;
+/// proxies from the environment (http_proxy, https_proxy, all_proxy, no_proxy).
+///
+/// perform() throws Error(unsupported) naming the missing package if there is no libcurl.
+class CurlTransport final : public HttpTransport {
+ public:
+  explicit CurlTransport(CurlOptions options = {});
+  ~CurlTransport() override;
+  CurlTransport(const CurlTransport&) = delete;
+  CurlTransport& operator=(const CurlTransport&) = delete;
+
+  HttpResponse perform(const HttpRequest& request, std::stop_token stop) override;
+
+ private:
+  class Pool;
+  std::unique_ptr<Pool> pool_;
+};
+
+}  // namespace strake::registry

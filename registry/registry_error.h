@@ -1,0 +1,30 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "layers/base/error.h"
+#include "registry/http.h"
+
+namespace strake::registry {
+
+/// One entry of an error body. Spec: distribution-spec, "Error Codes".
+struct RegistryErrorEntry {
+  std::string code, message, detail;  // detail as text or compact JSON
+  bool operator==(const RegistryErrorEntry&) const = default;
+};
+
+/// The entries of an error body; none if it is not one.
+std::vector<RegistryErrorEntry> parse_error_body(std::string_view body);
+
+/// "404, MANIFEST_UNKNOWN: manifest unknown": the status with what the registry said, escaped,
+/// redacted and shortened for one line.
+std::string describe(const HttpResponse& response);
+
+/// Error for a response that means `what` failed ("cannot fetch manifest of "alpine:3.20""): the
+/// code follows the status (401/403 → denied, 404 → not_found, 429 and 5xx → unavailable, others →
+/// unsupported), the message is `what` with describe().
+base::Error registry_error(std::string_view what, const HttpResponse& response);
+
+}  // namespace strake::registry

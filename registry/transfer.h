@@ -1,0 +1,99 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "layers/oci/descriptor.h"
+#include "layers/oci/reference.h"
+#include "registry/client.h"
+
+namespace strake::registry {
+
+enum class TransferState {
+  exists,       // the other side has it: nothing to do
+  mounted,      // taken over from another repository of the registry
+  uploading,    // `bytes_done` says how far; starts again at 0 when an attempt failed
+  downloading,
+  done,
+};
+
+/// How far the transfer of one blob has come.
+struct TransferProgress {
+  const oci::Descriptor& blob;
+  TransferState state;
+  std::uint64_t bytes_done = 0;  // of blob.size
+};
+
+/// Called from the transferring threads, several at once, often: keep it short.
+using ProgressCallback = std::function<void(const TransferProgress&)>;
+
+struct TransferOptions {
+  int parallel = 6;
+  ProgressCallback progress = {};
+  std::stop_token stop = {};
+};
+
+/// A blob to push: its bytes are asked for only if the registry needs them.
+struct BlobUpload {
+  oci::Descriptor blob;
+  BlobOpener open;
+  /// Repositories that may have it already, likeliest first; those of other registries are ignored.
+  std::vector<oci::Repository> mount_from = {};
+};
+
+/// Brings blobs to one repository in the background, each at most once: looks first, then mounts,
+/// then uploads. Threads start with the first blob. For pushing finished layers while later steps
+/// still run. Thread-safe.
+class BlobUploader {
+ public:
+  BlobUploader(Client& client, oci::Repository to, TransferOptions options = {});
+  /// Cancels what is not finished.
+  ~BlobUploader();
+  BlobUploader(const BlobUploader&) = delete;
+  BlobUploader& operator=(const BlobUploader&) = delete;
+
+  const oci::Repository& repository() const noexcept;
+
+  /// Returns at once. A digest that was enqueued before is ignored, and so is everything after the
+  /// first error.
+  void enqueue(BlobUpload upload);
+
+  /// Blocks until all blobs enqueued so far are there; throws the first error, again each time.
+  void wait_all();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// A manifest or index with the exact bytes to store.
+struct DocumentPush {
+  oci::Descriptor descriptor;
+  std::string bytes;
+};
+
+/// Pushes an image: blobs (those of `uploader` and `blobs`), then `children` by digest in their
+/// order, then `root` under each of `tags` (by digest if there are none): no name ever points at
+/// content that is not there. A multi-platform image's manifests are children, its index the root.
+void push_image(Client& client, BlobUploader& uploader, std::vector<BlobUpload> blobs,
+                std::span<const DocumentPush> children, const DocumentPush& root,
+                std::span<const std::string> tags, std::stop_token stop = {});
+
+/// A blob to pull. `finished` runs on the pulling thread after the last byte was verified.
+struct BlobFetch {
+  oci::Descriptor blob;
+  base::ByteSink& to;
+  std::function<void()> finished = {};
+};
+
+/// Pulls blobs in parallel, the first of the list first; throws the first error after all others
+/// have stopped.
+void fetch_blobs(Client& client, const oci::Repository& from, std::span<const BlobFetch> blobs,
+                 const TransferOptions& options = {});
+
+}  // namespace strake::registry
