@@ -18,6 +18,8 @@
 
 namespace strake::base {
 
+class EntryPlace;
+
 /// An extended attribute: name and raw value.
 using Xattr = std::pair<std::string, std::string>;
 
@@ -31,7 +33,7 @@ using Xattr = std::pair<std::string, std::string>;
 /// otherwise. One object may be used by several threads.
 class RootedDirectory {
  public:
-  /// Opens the directory `path` of the host. Throws Error.
+  /// Opens the directory `path` of the host (O_PATH: it need not be readable). Throws Error.
   static RootedDirectory open_host(std::string_view path);
   /// Takes an open directory; `name` is shown in messages in front of the paths ("" for none).
   explicit RootedDirectory(FileDescriptor directory, std::string name = "");
@@ -57,8 +59,10 @@ class RootedDirectory {
   /// exist is appended as it is (".." in it taken lexically). Throws Error(ELOOP) after 40 links.
   std::string canonical(std::string_view path) const;
 
-  /// Creates `path` and opens it for writing (O_EXCL: it must not be there). The parent is resolved
-  /// inside the root; the last component is never followed.
+  // Making. The parent is resolved inside the root; the last component is never followed, and
+  // slashes after it mean nothing. Modes are exact: the umask does not apply.
+
+  /// Creates `path` and opens it for writing (O_EXCL: it must not be there).
   FileDescriptor create_file(std::string_view path, mode_t mode) const;
   void make_directory(std::string_view path, mode_t mode) const;
   /// mkdir -p. Existing directories (and symlinks to directories) are left as they are. Returns the
@@ -71,14 +75,14 @@ class RootedDirectory {
   void rename(std::string_view from, std::string_view to) const;  // last components not followed
 
   /// Removes `path` and everything below it; absent is fine. Iterative, never follows a symlink,
-  /// never leaves the file system of the entry. The root itself cannot be removed.
+  /// and refuses (EBUSY) mount points. The root itself cannot be removed.
   void remove_tree(std::string_view path) const;
   void remove_file(std::string_view path) const;  // unlink; absent is fine
 
   /// Names in the directory `path`, sorted bytewise, without "." and "..".
   std::vector<std::string> list(std::string_view path) const;
 
-  // Metadata. None of these follows a symlink in the last component.
+  // Metadata, also of the root itself (""). None follows a symlink in the last component.
   void set_owner(std::string_view path, uid_t uid, gid_t gid) const;
   void set_mode(std::string_view path, mode_t mode) const;  // not for symlinks
   void set_mtime(std::string_view path, struct timespec mtime) const;
@@ -91,14 +95,19 @@ class RootedDirectory {
 
  private:
   std::string shown(std::string_view path) const;
+  /// Throws system_error for a -errno.
+  void check(int result, const char* operation, std::string_view path) const;
+  EntryPlace place_of(std::string_view path, const char* operation) const;
+  EntryPlace named_place_of(std::string_view path, const char* operation) const;
+  std::optional<struct ::stat> status_of(std::string_view path, int flags) const;
 
   FileDescriptor directory_;
   std::string name_;
 };
 
 /// openat2-like resolution of `path` inside the directory `root`: the kernel's where it is there
-/// (EAGAIN retried), else the walk in user space, which STRAKE_NO_OPENAT2=1 forces. `flags` may hold
-/// O_CREAT with `mode`. Returns the descriptor or -errno; never throws.
+/// (EAGAIN retried), else the walk in user space, which STRAKE_NO_OPENAT2=1 forces. `flags` may
+/// hold O_CREAT with `mode`. Returns the descriptor or -errno; never throws.
 int open_in_root(int root, const std::string& path, int flags, mode_t mode = 0) noexcept;
 
 /// Attributes of an open file, sorted by name; none where the file system has none.
