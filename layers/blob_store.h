@@ -1,0 +1,118 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "layers/base/digest.h"
+#include "layers/base/fd.h"
+#include "layers/base/stream.h"
+#include "layers/oci/descriptor.h"
+#include "layers/store.h"
+
+namespace strake::layers {
+
+class BlobStore;
+
+/// A blob being written: hashed as it comes, nameless until commit(). Dropped without a trace when
+/// destroyed before. One thread at a time.
+class BlobWriter final : public base::ByteSink {
+ public:
+  BlobWriter(BlobWriter&&) noexcept = default;
+  BlobWriter& operator=(BlobWriter&&) noexcept = default;
+
+  void write(std::span<const std::byte> bytes) override;
+  std::uint64_t size_bytes() const noexcept { return size_bytes_; }
+
+  /// Makes the bytes durable and gives them their name. With `expected`, throws Error(corrupt)
+  /// unless digest and size are those. The media type of the result is `media_type`. Committing
+  /// what is there already is fine. Call once.
+  oci::Descriptor commit(std::string media_type,
+                         const oci::Descriptor* expected = nullptr);
+
+ private:
+  friend class BlobStore;
+  friend class PartialBlob;
+  BlobWriter(const BlobStore& store, base::FileDescriptor file, std::filesystem::path name,
+             base::TempDirectory directory);
+  void start_writeback();
+
+  const BlobStore* store_;
+  base::FileDescriptor file_;
+  std::filesystem::path name_;     // empty: the file has none (O_TMPFILE)
+  base::TempDirectory directory_;  // holds a named one
+  base::Sha256 sha256_;
+  std::uint64_t size_bytes_ = 0, flushed_bytes_ = 0;
+};
+
+/// A download that survives interruption: its bytes stay in ingest/partial until they are whole.
+class PartialBlob final : public base::ByteSink {
+ public:
+  /// How much is there already; ask the server for the rest. (Hashing it again is done here.)
+  std::uint64_t size_bytes() const noexcept { return writer_.size_bytes(); }
+  void write(std::span<const std::byte> bytes) override { writer_.write(bytes); }
+  /// Starts again from nothing: the server would not resume, or what was kept is wrong.
+  void restart();
+  /// As BlobWriter::commit; on a mismatch the bytes are thrown away.
+  oci::Descriptor commit();
+
+ private:
+  friend class BlobStore;
+  PartialBlob(BlobWriter writer, oci::Descriptor expected);
+
+  BlobWriter writer_;
+  oci::Descriptor expected_;
+};
+
+/// Content-addressed files under blobs/sha256. Safe for several threads and processes.
+class BlobStore {
+ public:
+  explicit BlobStore(const Store& store);
+
+  bool contains(const base::Digest& digest) const { return size(digest).has_value(); }
+  /// The size in bytes; nullopt if the blob is not there.
+  std::optional<std::uint64_t> size(const base::Digest& digest) const;
+
+  /// A source of the blob that throws Error(corrupt), and quarantines the blob, unless size and
+  /// digest turn out right. Throws Error(not_found) if it is absent; one of another size than
+  /// `blob.size` is quarantined and counts as absent.
+  std::unique_ptr<base::ByteSource> open(const oci::Descriptor& blob) const;
+  /// The bytes from `offset` on, unverified: to go on with an interrupted upload, whose other end
+  /// verifies the digest. Throws Error(not_found).
+  std::unique_ptr<base::ByteSource> open_at(const oci::Descriptor& blob, std::uint64_t offset) const;
+  /// A small blob (config, manifest), verified; nullopt if it is not there or was corrupt.
+  std::optional<std::string> read(const base::Digest& digest,
+                                  std::size_t limit_bytes = 8 << 20) const;
+
+  /// Streams `bytes` into the store.
+  oci::Descriptor put(base::ByteSource& bytes, std::string media_type) const;
+  oci::Descriptor put(std::string_view bytes, std::string media_type) const;
+  BlobWriter writer() const;
+  /// The resumable form of writer() for a download of `expected`. Waits if another process is
+  /// downloading the same blob: look with contains() afterwards, it may be there by then.
+  PartialBlob resume(const oci::Descriptor& expected) const;
+
+  /// All blobs, in no order. For pruning.
+  struct Entry {
+    base::Digest digest;
+    std::uint64_t size_bytes;
+    std::int64_t mtime_seconds;  // since 1970
+  };
+  std::vector<Entry> list() const;
+  void remove(const base::Digest& digest) const;  // absent is fine
+  /// Moves the blob to quarantine/; from now on it is absent.
+  void set_aside(const base::Digest& digest) const;
+
+ private:
+  friend class BlobWriter;
+  friend class PartialBlob;
+
+  const Store* store_;
+  base::FileDescriptor directory_;  // blobs/sha256
+};
+
+}  // namespace strake::layers

@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+
+#include "layers/base/digest.h"
+#include "layers/base/files.h"
+#include "layers/base/stream.h"
+#include "layers/oci/descriptor.h"
+#include "layers/snapshot/xattr_policy.h"
+
+namespace strake::layers {
+
+struct TarEntry;
+
+struct LayerWriterOptions {
+  XattrNamespace xattrs = XattrNamespace::trusted;
+  std::optional<std::int64_t> clamp_mtime = std::nullopt;  // see DiffOptions
+  base::ByteSink* also = nullptr;                          // sees the tar's bytes
+};
+
+/// Writes a layer entry by entry, as tree and as tar in one pass over the contents. For COPY, ADD
+/// and WORKDIR, which know what they add and so need no upper directory.
+///
+/// Entries come in the order of path_before (diff.h), each path once, parents (with the metadata
+/// they shall have) before children, without whiteouts. One thread at a time.
+class LayerWriter {
+ public:
+  /// Writes the tree into `work/tree`, which it makes.
+  LayerWriter(base::TempDirectory work, const LayerWriterOptions& options);
+  LayerWriter(LayerWriter&&) noexcept;
+  LayerWriter& operator=(LayerWriter&&) noexcept;
+  ~LayerWriter();
+
+  /// Adds a directory, symlink, device, FIFO, hard link (to a regular file added before) or empty
+  /// file. Attributes that layers do not carry are left out.
+  void add(const TarEntry& entry);
+  /// Adds a regular file with `entry.size` bytes of `content`. Throws Error(invalid_input) if
+  /// there are fewer or more: the file changed while it was read.
+  void add(const TarEntry& entry, base::ByteSource& content);
+  /// The same from an open file; shares its blocks where the file system can (reflink).
+  void add_file(const TarEntry& entry, int content);
+
+  /// Whether nothing was added.
+  bool empty() const noexcept;
+
+  /// What LayerStore::seal takes: the finished tree (`work/tree`) and what its tar hashed to.
+  struct Finished {
+    base::TempDirectory work;
+    oci::Layer layer;
+  };
+  Finished finish() &&;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace strake::layers

@@ -1,0 +1,57 @@
+#pragma once
+
+#include <filesystem>
+#include <span>
+#include <vector>
+
+#include "layers/base/digest.h"
+#include "layers/base/files.h"
+#include "layers/base/rooted_directory.h"
+#include "layers/store.h"
+
+namespace strake::layers {
+
+class LayerStore;
+
+/// Whether the union gets a private upper directory.
+enum class Writable { no, yes };
+
+/// The union of a stack of layers, and of a private upper directory if it is writable.
+///
+/// It is an overlay mount attached nowhere: it is reached through its descriptor, and gone when the
+/// last descriptor is closed, also by kill -9. Devices in it do not open (NODEV). The sandbox
+/// attaches it inside its own mount namespace (move_mount, or a clone made with open_tree).
+///
+/// The calling process needs CAP_SYS_ADMIN over its mount namespace (its own user namespace will
+/// do). Layers must not be removed while they are mounted.
+class MountStack {
+ public:
+  /// No layers (scratch) is fine. Throws Error(unsupported) for more than 500 layers and where the
+  /// kernel or the store's file system has no overlayfs for us; Error(not_found) if a layer has no
+  /// tree.
+  MountStack(const Store& store, const LayerStore& layers,
+             std::span<const base::DiffId> bottom_to_top, Writable writable);
+  /// The same of directories in overlay form, for trees that are not layers yet.
+  MountStack(const Store& store, std::span<const std::filesystem::path> bottom_to_top,
+             Writable writable);
+  MountStack(MountStack&&) noexcept = default;
+  MountStack& operator=(MountStack&&) noexcept = default;
+
+  const base::RootedDirectory& root() const noexcept { return root_; }
+  /// The mount: what fsmount or open_tree gave (O_PATH).
+  int fd() const noexcept { return root_.fd(); }
+  bool writable() const noexcept { return static_cast<bool>(upper_); }
+
+  /// Lets go of the mount and hands over what was written, in overlay form: `path()/"tree"`.
+  /// Everything that had the mount attached must have ended.
+  base::TempDirectory take_upper() &&;
+
+  /// The upper directory while still mounted (for looking only).
+  std::filesystem::path upper() const { return upper_.path() / "tree"; }
+
+ private:
+  base::TempDirectory upper_;  // tree/ and work/; none if read-only
+  base::RootedDirectory root_;
+};
+
+}  // namespace strake::layers

@@ -1,0 +1,1 @@
+# Trees and changesets, and the stores above them; part of target `layers`.

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <string_view>
+
+namespace strake::layers {
+
+/// Where overlayfs keeps its marks: `trusted.overlay.*` for the system's root, `user.overlay.*` in
+/// user namespaces and where CAP_SYS_ADMIN is missing (mount option userxattr).
+enum class XattrNamespace { trusted, user };
+
+/// The name space this process can write: trusted with CAP_SYS_ADMIN in the first user namespace.
+XattrNamespace usable_xattr_namespace();
+
+/// The attribute that, with the value "y", makes a directory opaque.
+const char* opaque_xattr(XattrNamespace space);
+
+/// In the user name space owners may be impossible to set (one id is mapped). What a file ought to
+/// have is then kept in this attribute as "<uid>:<gid>", or "<uid>:<gid>:<octal st_mode>:<major>:
+/// <minor>" for a device that stands as an empty regular file. Regular files and directories only.
+inline constexpr const char* kOwnerXattr = "user.strake.owner";
+
+/// Whether a layer may carry the attribute: user.* (but overlayfs' and our own),
+/// security.capability in a form the kernel would take, and POSIX ACLs. Not carried: trusted.*
+/// (means nothing outside the machine, and overlayfs obeys it), SELinux and IMA labels.
+bool is_layer_xattr(std::string_view name, std::string_view value);
+
+}  // namespace strake::layers
