@@ -4,12 +4,15 @@
 #include <cctype>
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace strake::base {
 
 Error::Error(ErrorCode code, std::string what) : code_(code), what_(std::move(what)) {}
 
-void Error::add_context(std::string outer) { context_.push_back(std::move(outer)); }
+void Error::add_context(std::string outer) {
+  context_.push_back(std::move(outer));
+}
 
 void Error::set_location(SourceRange where) {
   if (!where_) where_ = std::move(where);
@@ -19,7 +22,9 @@ void Error::set_hint(std::string advice) {
   if (hint_.empty()) hint_ = std::move(advice);
 }
 
-void Error::add_note(std::string line) { notes_.push_back(std::move(line)); }
+void Error::add_note(std::string line) {
+  notes_.push_back(std::move(line));
+}
 
 Error&& Error::hint(std::string advice) && {
   set_hint(std::move(advice));
@@ -43,7 +48,7 @@ Error system_error(int errnum, std::string_view operation, std::string_view subj
   char buffer[128];
   // GNU strerror_r: thread-safe, and the result may or may not be `buffer`.
   const char* reason = strerror_r(errnum, buffer, sizeof buffer);
-  std::string lower(reason);
+  std::string lower(reason);  // but not "RFS specific error"
   if (lower.size() > 1 && std::islower(static_cast<unsigned char>(lower[1])))
     lower[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(lower[0])));
   Error error(code, "cannot " + std::string(operation) + " " + quoted(subject) + ": " + lower);
@@ -74,22 +79,37 @@ std::size_t utf8_sequence(std::string_view text) {
   return length;
 }
 
+/// U+2028 and U+2029 break lines, U+202A to U+202E and U+2066 to U+2069 reorder what is shown: text
+/// with them can look like another text.
+bool deceives(std::string_view sequence) {
+  if (sequence.size() != 3 || sequence[0] != '\xE2') return false;
+  const auto last = static_cast<unsigned char>(sequence[2]);
+  if (sequence[1] == '\x80') return last >= 0xA8 && last <= 0xAE;
+  return sequence[1] == '\x81' && last >= 0xA6 && last <= 0xA9;
+}
+
+std::string lower_case(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return lower;
+}
+
+/// Insertions, deletions, replacements and swaps of neighbours that make `b` of `a`.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
-  std::vector<std::size_t> row(b.size() + 1);
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  std::vector<std::size_t> before_last, last(b.size() + 1), row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) last[j] = j;
   for (std::size_t i = 1; i <= a.size(); ++i) {
-    std::size_t diagonal = row[0];
     row[0] = i;
     for (std::size_t j = 1; j <= b.size(); ++j) {
-      const bool same = std::tolower(static_cast<unsigned char>(a[i - 1])) ==
-                        std::tolower(static_cast<unsigned char>(b[j - 1]));
-      const std::size_t best =
-          std::min({row[j] + 1, row[j - 1] + 1, diagonal + (same ? 0U : 1U)});
-      diagonal = row[j];
-      row[j] = best;
+      const std::size_t replacing = last[j - 1] + (a[i - 1] == b[j - 1] ? 0 : 1);
+      row[j] = std::min({last[j] + 1, row[j - 1] + 1, replacing});
+      const bool swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+      if (swapped) row[j] = std::min(row[j], before_last[j - 2] + 1);
     }
+    before_last = std::exchange(last, row);
   }
-  return row[b.size()];
+  return last[b.size()];
 }
 
 }  // namespace
@@ -100,6 +120,7 @@ std::string quoted(std::string_view text) {
   while (!text.empty()) {
     const auto c = static_cast<unsigned char>(text[0]);
     std::size_t length = utf8_sequence(text);
+    if (deceives(text.substr(0, length))) length = 0;
     if (c == '"' || c == '\\') {
       out += '\\';
       out += static_cast<char>(c);
@@ -121,16 +142,18 @@ std::string quoted(std::string_view text) {
 }
 
 std::string nearest(std::string_view word, std::span<const std::string> candidates) {
+  constexpr std::size_t kLongest = 256;
+  if (word.empty() || word.size() > kLongest) return "";
+  const std::string wanted = lower_case(word);
   std::string best;
   std::size_t best_distance = std::max<std::size_t>(word.size() / 3, 1) + 1;
-  if (word.empty() || word.size() > 256) return best;
   for (const std::string& candidate : candidates) {
-    if (candidate.size() > 256) continue;
-    const std::size_t distance = edit_distance(word, candidate);
-    if (distance < best_distance) {
-      best = candidate;
-      best_distance = distance;
-    }
+    if (candidate.size() > kLongest) continue;
+    const std::size_t distance = edit_distance(wanted, lower_case(candidate));
+    // As many changes as letters is another word.
+    if (distance >= best_distance || distance >= std::max(word.size(), candidate.size())) continue;
+    best = candidate;
+    best_distance = distance;
   }
   return best;
 }

@@ -34,6 +34,17 @@ Pipe make_pipe() {
   return {FileDescriptor(ends[0]), FileDescriptor(ends[1])};
 }
 
+void ensure_standard_streams() {
+  while (true) {
+    // open() takes the lowest free number: the closed streams in turn, then one above them.
+    FileDescriptor null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+    if (!null) throw system_error(errno, "open", "/dev/null");
+    if (null.get() > STDERR_FILENO) return;
+    ::fcntl(null.get(), F_SETFD, 0);  // children have standard streams too
+    null.release();
+  }
+}
+
 std::size_t read_some(int fd, std::span<std::byte> buffer, std::string_view subject) {
   while (true) {
     const ssize_t count = ::read(fd, buffer.data(), buffer.size());
@@ -56,8 +67,8 @@ std::size_t pread_full(int fd, std::span<std::byte> buffer, std::uint64_t offset
                        std::string_view subject) {
   std::size_t done = 0;
   while (done < buffer.size()) {
-    const ssize_t count = ::pread(fd, buffer.data() + done, buffer.size() - done,
-                                  static_cast<off_t>(offset + done));
+    const ssize_t count =
+        ::pread(fd, buffer.data() + done, buffer.size() - done, static_cast<off_t>(offset + done));
     if (count == 0) break;
     if (count < 0) {
       if (errno == EINTR) continue;

@@ -35,6 +35,11 @@ struct Pipe {
 /// A close-on-exec pipe. Throws Error(system).
 Pipe make_pipe();
 
+/// Opens /dev/null in place of standard streams that are closed, so that no file of ours gets their
+/// numbers and is written to by a message. To be called first thing in main(). Throws
+/// Error(system).
+void ensure_standard_streams();
+
 /// Reads until `buffer` is full or the end is reached; returns the bytes read. EINTR is retried.
 /// `subject` names the file in the Error(system) thrown on failure.
 std::size_t read_full(int fd, std::span<std::byte> buffer, std::string_view subject);

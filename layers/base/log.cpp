@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <vector>
@@ -28,10 +29,14 @@ std::atomic<LogLevel> g_level{LogLevel::warning};
 
 const char* prefix(LogLevel level) {
   switch (level) {
-    case LogLevel::error: return "error: ";
-    case LogLevel::warning: return "warning: ";
-    case LogLevel::info: return "";
-    case LogLevel::debug: return "debug: ";
+    case LogLevel::error:
+      return "error: ";
+    case LogLevel::warning:
+      return "warning: ";
+    case LogLevel::info:
+      return "";
+    case LogLevel::debug:
+      return "debug: ";
   }
   return "";
 }
@@ -45,7 +50,8 @@ void replace_all(std::string& text, const std::string& what, std::string_view wi
 
 /// Cuts "user:password@" and "?query" out of each URL in `text`.
 void redact_urls(std::string& text) {
-  static constexpr std::string_view kEnd = " \t\n\"'<>)";
+  // Quotes and parentheses may be part of a URL: what stands after them in a query may be secret.
+  static constexpr std::string_view kEnd = " \t\r\n\"<>";
   for (std::size_t at = text.find("://"); at != std::string::npos; at = text.find("://", at)) {
     at += 3;
     std::size_t end = text.find_first_of(kEnd, at);
@@ -61,10 +67,26 @@ void redact_urls(std::string& text) {
   }
 }
 
+/// Control characters escaped: a message is one line, and a terminal is not to obey it.
+std::string one_line(std::string text) {
+  static constexpr char kHex[] = "0123456789abcdef";
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    const auto c = static_cast<unsigned char>(text[at]);
+    if ((c >= 0x20 && c != 0x7F) || c == '\t') continue;
+    const char escaped[] = {'\\', 'x', kHex[c >> 4], kHex[c & 15], '\0'};
+    text.replace(at, 1, c == '\n' ? "\\n" : escaped);
+  }
+  return text;
+}
+
 }  // namespace
 
-void set_log_level(LogLevel level) { g_level = level; }
-bool log_enabled(LogLevel level) { return level <= g_level; }
+void set_log_level(LogLevel level) {
+  g_level = level;
+}
+bool log_enabled(LogLevel level) {
+  return level <= g_level;
+}
 
 void set_log_sink(LogSink sink, void* state) {
   const std::lock_guard lock(logger().mutex);
@@ -74,7 +96,7 @@ void set_log_sink(LogSink sink, void* state) {
 
 void log(LogLevel level, std::string_view message) {
   if (!log_enabled(level)) return;
-  const std::string line = prefix(level) + redacted(message);
+  const std::string line = prefix(level) + one_line(redacted(message));
   const std::lock_guard lock(logger().mutex);
   if (logger().sink != nullptr) return logger().sink(level, line, logger().state);
   try {
@@ -87,7 +109,12 @@ void log(LogLevel level, std::string_view message) {
 void redact(std::string secret) {
   if (secret.size() < 4) return;
   const std::lock_guard lock(logger().mutex);
-  logger().secrets.push_back(std::move(secret));
+  std::vector<std::string>& secrets = logger().secrets;
+  // The longest first: one secret may be the beginning of another.
+  const auto place = std::find_if(secrets.begin(), secrets.end(), [&](const std::string& other) {
+    return other.size() <= secret.size();
+  });
+  if (place == secrets.end() || *place != secret) secrets.insert(place, std::move(secret));
 }
 
 std::string redacted(std::string_view text) {

@@ -12,15 +12,20 @@ enum class LogLevel { error, warning, info, debug };
 void set_log_level(LogLevel level);
 bool log_enabled(LogLevel level);
 
-/// Where lines go: a function that gets each finished line without its newline. Default: stderr.
+/// Where lines go: a function that gets each finished line without its newline. It is called by one
+/// thread at a time and must not log itself. Default: stderr.
 /// The live progress display takes it over while it draws.
 using LogSink = void (*)(LogLevel level, std::string_view line, void* state);
 void set_log_sink(LogSink sink, void* state);
 
-/// One line per event. Secrets registered with redact() are replaced by "****" in it.
+/// One line per event: control characters are escaped. Secrets are replaced, see redacted().
 void log(LogLevel level, std::string_view message);
-inline void log_warning(std::string_view message) { log(LogLevel::warning, message); }
-inline void log_info(std::string_view message) { log(LogLevel::info, message); }
+inline void log_warning(std::string_view message) {
+  log(LogLevel::warning, message);
+}
+inline void log_info(std::string_view message) {
+  log(LogLevel::info, message);
+}
 inline void log_debug(std::string_view message) {
   if (log_enabled(LogLevel::debug)) log(LogLevel::debug, message);
 }

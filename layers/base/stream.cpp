@@ -59,8 +59,8 @@ VerifyingSource::VerifyingSource(std::unique_ptr<ByteSource> from, const Digest&
       subject_(std::move(subject)) {}
 
 std::size_t VerifyingSource::read(std::span<std::byte> buffer) {
-  if (verified_) return 0;
-  const std::size_t count = from_->read(buffer);
+  if (buffer.empty()) return 0;
+  const std::size_t count = end_digest_ ? 0 : from_->read(buffer);
   seen_bytes_ += count;
   if (seen_bytes_ > want_bytes_ || (count == 0 && seen_bytes_ < want_bytes_))
     throw Error(ErrorCode::corrupt, subject_ + " has the wrong size: got " +
@@ -71,11 +71,10 @@ std::size_t VerifyingSource::read(std::span<std::byte> buffer) {
     sha256_.update(buffer.first(count));
     return count;
   }
-  const Digest got = sha256_.finish();
-  if (got != want_)
-    throw Error(ErrorCode::corrupt,
-                subject_ + " has the wrong digest: got " + got.str() + ", want " + want_.str());
-  verified_ = true;
+  if (!end_digest_) end_digest_ = sha256_.finish();
+  if (*end_digest_ != want_)
+    throw Error(ErrorCode::corrupt, subject_ + " has the wrong digest: got " + end_digest_->str() +
+                                        ", want " + want_.str());
   return 0;
 }
 
@@ -83,11 +82,13 @@ std::size_t FileSource::read(std::span<std::byte> buffer) {
   return read_some(file_.get(), buffer, subject_);
 }
 
-void FdSink::write(std::span<const std::byte> bytes) { write_full(fd_, bytes, subject_); }
+void FdSink::write(std::span<const std::byte> bytes) {
+  write_full(fd_, bytes, subject_);
+}
 
 std::size_t StringSource::read(std::span<std::byte> buffer) {
   const std::size_t count = std::min(buffer.size(), text_.size() - position_);
-  std::memcpy(buffer.data(), text_.data() + position_, count);
+  if (count > 0) std::memcpy(buffer.data(), text_.data() + position_, count);
   position_ += count;
   return count;
 }

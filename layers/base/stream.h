@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,7 +13,7 @@
 
 namespace strake::base {
 
-/// Pull side of a byte stream. read() returns 0 only at the end.
+/// Pull side of a byte stream. read() returns 0 only at the end (or when asked for nothing).
 struct ByteSource {
   virtual ~ByteSource() = default;
   virtual std::size_t read(std::span<std::byte> buffer) = 0;
@@ -76,7 +77,7 @@ class VerifyingSource final : public ByteSource {
   std::uint64_t seen_bytes_ = 0;
   Sha256 sha256_;
   std::string subject_;
-  bool verified_ = false;
+  std::optional<Digest> end_digest_;  // known once the end was reached
 };
 
 class FileSource final : public ByteSource {

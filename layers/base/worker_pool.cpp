@@ -3,6 +3,9 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <system_error>
+
+#include "layers/base/error.h"
 
 namespace strake::base {
 
@@ -21,10 +24,20 @@ void WorkerPool::enqueue(std::function<void()> job) {
   {
     const std::lock_guard lock(mutex_);
     jobs_.push_back(std::move(job));
-    if (idle_ < jobs_.size() && threads_.size() < limit_)
-      threads_.emplace_back([this] { work(); });
+    if (idle_ < jobs_.size() && threads_.size() < limit_) start_thread();
   }
   wake_.notify_one();
+}
+
+void WorkerPool::start_thread() {
+  try {
+    threads_.emplace_back([this] { work(); });
+  } catch (const std::system_error& error) {
+    // With fewer threads than wanted the work takes longer; with none it would never be done.
+    if (!threads_.empty()) return;
+    jobs_.pop_back();
+    throw system_error(error.code().value(), "start", "worker thread");
+  }
 }
 
 void WorkerPool::work() {

@@ -25,11 +25,11 @@ class WorkerPool {
 
   std::size_t size() const noexcept { return limit_; }
 
-  /// Runs `job` on a thread of the pool; the future has its result or its exception.
+  /// Runs `job` on a thread of the pool; the future has its result or its exception. Throws
+  /// Error(system) if no thread at all can be started.
   template <typename Job>
   std::future<std::invoke_result_t<Job>> submit(Job job) {
-    auto task =
-        std::make_shared<std::packaged_task<std::invoke_result_t<Job>()>>(std::move(job));
+    auto task = std::make_shared<std::packaged_task<std::invoke_result_t<Job>()>>(std::move(job));
     auto result = task->get_future();
     enqueue([task] { (*task)(); });
     return result;
@@ -40,6 +40,7 @@ class WorkerPool {
 
  private:
   void enqueue(std::function<void()> job);
+  void start_thread();
   void work();
 
   const std::size_t limit_;
