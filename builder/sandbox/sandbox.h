@@ -1,0 +1,129 @@
+#pragma once
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "layers/base/stream.h"
+
+namespace strake::sandbox {
+
+/// Makes an existing file or directory of the builder visible in the step.
+struct BindMount {
+  /// O_PATH descriptor of the file or directory, or of a detached mount; not owned. It is bound as
+  /// it is now: nothing is resolved by path again.
+  int source_fd = -1;
+  std::string target;
+  bool read_only = false;
+  bool no_exec = false;  // also no setuid; device nodes never work, on any mount
+};
+
+/// An empty file system in memory, gone after the step.
+struct TmpfsMount {
+  std::string target;
+  std::uint64_t size_bytes = 0;  // 0: half of the memory, the kernel's default
+  mode_t mode = 0755;
+};
+
+/// A read-only file with the given content, in memory only: here-documents and secrets.
+struct InlineFile {
+  std::string target;
+  std::string content;
+  mode_t mode = 0400;  // without any x bit the mount is also noexec
+  uid_t uid = 0;
+  gid_t gid = 0;
+};
+
+/// Targets are absolute paths in the image. A target that does not exist is made (0755, root) and
+/// removed again after the step. Later mounts may lie inside earlier ones.
+using Mount = std::variant<BindMount, TmpfsMount, InlineFile>;
+
+enum class Network {
+  host,  // the builder's own
+  none,  // loopback only
+};
+
+/// A resource limit; `name` as docker writes it: "nofile", "nproc", "core", ... -1 is unlimited.
+struct Ulimit {
+  std::string name;
+  std::int64_t soft = 0;
+  std::int64_t hard = 0;
+};
+
+/// One command and everything it can see. Nothing is inherited from the builder.
+struct Spec {
+  /// O_PATH descriptor of the root of a mount, attached or detached (fsmount, open_tree); not
+  /// owned. It may be moved into the step's namespace and is always restricted (nodev): use it for
+  /// one run, and afterwards only to look at files or to close it.
+  int rootfs_fd = -1;
+  /// The upper directory when the root is an overlay, else -1; not owned. With it, directories that
+  /// the kernel copied up only because a mount point was made in them are taken away again, so that
+  /// a step without changes leaves the upper empty.
+  int upper_fd = -1;
+
+  std::vector<std::string> argv;  // argv[0] without "/" is looked up in env's PATH, in the image
+  std::vector<std::string> env;   // "NAME=value", complete
+  uid_t uid = 0;
+  gid_t gid = 0;
+  std::vector<gid_t> groups;  // supplementary; `gid` is always added
+  std::string working_dir = "/";  // made 0755 and owned by uid:gid where it is missing; stays
+  std::string hostname = "strake";
+  Network network = Network::host;
+  std::vector<std::pair<std::string, std::string>> extra_hosts;  // name, address
+  std::optional<std::string> resolv_conf;  // content; nullopt: what the host uses
+
+  std::vector<Mount> mounts;
+  int stdin_fd = -1;          // -1: /dev/null; not owned
+  std::string architecture;   // as image configs name it ("arm64"); "": the machine's own
+  std::vector<Ulimit> ulimits;
+  std::uint64_t shm_size_bytes = 64 << 20;
+};
+
+/// How the command ended.
+struct ExitStatus {
+  int code = 0;     // its exit code; 128 + signal when a signal ended it, as shells count
+  int signal = 0;   // 0: it exited by itself
+  bool oom_killed = false;  // it was killed, and the kernel had run out of memory meanwhile
+  /// Why there was nothing to run, when code is 126 or 127 because the command could not be
+  /// executed: `command "mak" not found in the image`. Else "".
+  std::string explanation;
+
+  bool success() const noexcept { return code == 0; }
+};
+
+/// Runs one command at a time per call in an isolated root filesystem. Thread-safe.
+class Sandbox {
+ public:
+  virtual ~Sandbox() = default;
+
+  /// Runs `spec.argv` to its end. stdout and stderr go to `output` in the order they were written,
+  /// from the calling thread; a slow sink slows the command down. When this returns or throws, no
+  /// process of the step lives, nothing of it is mounted, and its mount points are removed.
+  ///
+  /// When `stop` is requested the step's processes get SIGTERM, ten seconds later SIGKILL, and
+  /// Error(cancelled) is thrown. Throws Error(unsupported), Error(denied) or Error(system) naming
+  /// the phase when the command could not be started, Error(invalid_input) for a mount target or
+  /// ulimit that cannot be, and what `output` throws.
+  virtual ExitStatus run(const Spec& spec, base::ByteSink& output, std::stop_token stop) = 0;
+
+  /// The user's second Ctrl-C: steps that are being stopped are killed without further waiting,
+  /// now and from now on. From any thread.
+  virtual void kill_now() noexcept = 0;
+
+  /// Throws Error(unsupported) unless images of this architecture can run here, natively or
+  /// emulated. Needs no image: ask before anything is pulled.
+  virtual void check_runnable(const std::string& architecture) const = 0;
+};
+
+/// The best rung of the ladder that this machine allows. Throws Error(unsupported) saying what is
+/// missing when there is none.
+std::unique_ptr<Sandbox> make_sandbox();
+
+}  // namespace strake::sandbox

@@ -1,0 +1,27 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace strake::sandbox {
+
+/// One instruction of a filter program; the layout of the kernel's struct sock_filter.
+struct FilterInstruction {
+  std::uint16_t code;
+  std::uint8_t jump_true, jump_false;
+  std::uint32_t k;
+};
+
+/// The system calls that steps are refused with EPERM, whatever their arguments.
+std::span<const std::string_view> denied_system_calls();
+
+/// The filter for steps: everything is allowed but denied_system_calls(), new namespaces,
+/// personalities that weaken the process, socket families AF_ALG and AF_VSOCK, and input injection
+/// into terminals; clone3 does not exist (its flags cannot be looked at, and libc falls back). It
+/// knows the native calls and, on x86-64, those of i386; others, x32 included, get EPERM.
+/// Built on first use, then shared. Throws Error(unsupported) if the library cannot build it.
+const std::vector<FilterInstruction>& seccomp_profile();
+
+}  // namespace strake::sandbox
