@@ -39,12 +39,14 @@ class BlobWriter final : public base::ByteSink {
   friend class PartialBlob;
   BlobWriter(const BlobStore& store, base::FileDescriptor file, std::filesystem::path name,
              base::TempDirectory directory);
-  void start_writeback();
+  void take_existing();
+  void truncate();
+  void publish(const base::Digest& digest);
 
   const BlobStore* store_;
   base::FileDescriptor file_;
   std::filesystem::path name_;     // empty: the file has none (O_TMPFILE)
-  base::TempDirectory directory_;  // holds a named one
+  base::TempDirectory directory_;  // what holds a named one that is not to stay
   base::Sha256 sha256_;
   std::uint64_t size_bytes_ = 0, flushed_bytes_ = 0;
 };
@@ -52,6 +54,10 @@ class BlobWriter final : public base::ByteSink {
 /// A download that survives interruption: its bytes stay in ingest/partial until they are whole.
 class PartialBlob final : public base::ByteSink {
  public:
+  PartialBlob(PartialBlob&&) noexcept = default;
+  PartialBlob& operator=(PartialBlob&&) noexcept = default;
+  ~PartialBlob() override;
+
   /// How much is there already; ask the server for the rest. (Hashing it again is done here.)
   std::uint64_t size_bytes() const noexcept { return writer_.size_bytes(); }
   void write(std::span<const std::byte> bytes) override { writer_.write(bytes); }
@@ -62,8 +68,9 @@ class PartialBlob final : public base::ByteSink {
 
  private:
   friend class BlobStore;
-  PartialBlob(BlobWriter writer, oci::Descriptor expected);
+  PartialBlob(base::FileLock lock, BlobWriter writer, oci::Descriptor expected);
 
+  base::FileLock lock_;  // on the file itself
   BlobWriter writer_;
   oci::Descriptor expected_;
 };
@@ -110,6 +117,7 @@ class BlobStore {
  private:
   friend class BlobWriter;
   friend class PartialBlob;
+  base::FileDescriptor open_file(const oci::Descriptor& blob) const;
 
   const Store* store_;
   base::FileDescriptor directory_;  // blobs/sha256
