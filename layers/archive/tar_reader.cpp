@@ -1,0 +1,356 @@
+#include "layers/archive/tar_reader.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+#include <utility>
+
+#include "layers/archive/entry_policy.h"
+#include "layers/archive/tar_feed.h"
+#include "layers/archive/tar_header_check.h"
+#include "layers/base/error.h"
+
+// libarchive sees headers only. While it parses them, TarFeed hands it single blocks and keeps a
+// copy, on which tar_header_check looks for what libarchive does not report. The data of a file
+// goes from the source to the caller around libarchive, which is then told that it was skipped.
+// Sparse files are the exception: their maps are libarchive's to read, so their data passes through
+// it.
+
+namespace strake::layers {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+
+constexpr std::int64_t kMaxMtime = (std::int64_t{1} << 33) - 1;  // what a ustar header can hold
+constexpr std::int64_t kMaxId = 0xfffffffe;                      // -1 means "no change" to chown
+constexpr std::uint64_t kMaxMajor = (1U << 12) - 1;              // of Linux
+constexpr std::uint64_t kMaxMinor = (1U << 20) - 1;
+
+EntryType type_of(char flag) {
+  switch (flag) {
+    case '\0':
+    case '0':
+    case '7':  // "contiguous": a regular file to everyone
+    case 'S':
+      return EntryType::file;
+    case '1':
+      return EntryType::hardlink;
+    case '2':
+      return EntryType::symlink;
+    case '3':
+      return EntryType::character_device;
+    case '4':
+      return EntryType::block_device;
+    case '5':
+      return EntryType::directory;
+    case '6':
+      return EntryType::fifo;
+    default:
+      throw Error(ErrorCode::corrupt,
+                  "the tar has an entry of the unknown type " + base::quoted(std::string(1, flag)));
+  }
+}
+
+std::uint32_t checked_id(std::int64_t id, std::string_view what) {
+  if (id < 0 || id > kMaxId)
+    throw Error(ErrorCode::corrupt,
+                std::string(what) + " " + std::to_string(id) + " is out of range");
+  return static_cast<std::uint32_t>(id);
+}
+
+std::uint32_t checked_device(std::uint64_t number, std::uint64_t max) {
+  if (number > max)
+    throw Error(ErrorCode::corrupt, "device number " + std::to_string(number) + " is out of range");
+  return static_cast<std::uint32_t>(number);
+}
+
+struct timespec clamped_mtime(struct archive_entry* from) {
+  if (!archive_entry_mtime_is_set(from)) return {};
+  const std::int64_t seconds = archive_entry_mtime(from);
+  if (seconds < 0) return {};
+  if (seconds > kMaxMtime) return {.tv_sec = kMaxMtime, .tv_nsec = 0};
+  return {.tv_sec = seconds,
+          .tv_nsec = std::clamp(archive_entry_mtime_nsec(from), 0L, 999'999'999L)};
+}
+
+}  // namespace
+
+class TarReader::Impl {
+ public:
+  Impl(base::ByteSource& source, const Limits& limits)
+      : limits_(limits), feed_(source, limits), data_(*this), archive_(archive_read_new()) {
+    if (!archive_) throw Error(ErrorCode::system, "cannot read a tar: out of memory");
+    archive_read_support_filter_none(archive_.get());
+    archive_read_support_format_tar(archive_.get());
+    // Names are bytes: no locale, no iconv. "._x" is a file like any other.
+    require(archive_read_set_options(archive_.get(), "tar:hdrcharset=BINARY,tar:!mac-ext"));
+    archive_read_set_callback_data(archive_.get(), this);
+    archive_read_set_read_callback(archive_.get(), read_callback);
+    archive_read_set_skip_callback(archive_.get(), skip_callback);
+  }
+
+  std::optional<TarEntry> next();
+  std::size_t read_data(std::span<std::byte> buffer);
+  void drain_to_end() { feed_.drain(); }
+  base::ByteSource& data() noexcept { return data_; }
+  std::uint64_t dropped_xattrs() const noexcept { return dropped_xattrs_; }
+
+ private:
+  struct Data final : base::ByteSource {
+    explicit Data(Impl& reader) : reader_(reader) {}
+    std::size_t read(std::span<std::byte> buffer) override { return reader_.read_data(buffer); }
+    Impl& reader_;
+  };
+  struct FreeArchive {
+    void operator()(struct archive* a) const noexcept { archive_read_free(a); }
+  };
+
+  static la_ssize_t read_callback(struct archive*, void* self, const void** block);
+  static la_int64_t skip_callback(struct archive*, void* self, la_int64_t request);
+  void require(int result);
+  TarEntry translate(struct archive_entry* from, const HeaderFacts& facts);
+  void take_xattrs(struct archive_entry* from, TarEntry& to);
+  std::size_t read_stored(std::span<std::byte> buffer);
+  std::size_t read_sparse(std::span<std::byte> buffer);
+  bool next_segment();
+
+  const Limits limits_;
+  TarFeed feed_;
+  Data data_;
+  std::unique_ptr<struct archive, FreeArchive> archive_;
+  std::exception_ptr feed_error_;  // what a callback threw, on its way round libarchive
+  std::uint64_t entries_ = 0;
+  std::uint64_t dropped_xattrs_ = 0;
+  std::uint64_t sparse_bytes_ = 0;  // apparent sizes of all sparse files so far
+  bool opened_ = false;
+  bool ended_ = false;
+
+  // The current entry.
+  std::uint64_t data_left_ = 0;
+  std::string path_;
+  bool sparse_ = false;
+  std::span<const std::byte> segment_;  // of a sparse file: stored bytes not yet handed out
+  std::uint64_t segment_at_ = 0;        // where they belong
+  std::uint64_t position_ = 0;
+};
+
+la_ssize_t TarReader::Impl::read_callback(struct archive*, void* self, const void** block) {
+  auto& reader = *static_cast<Impl*>(self);
+  try {
+    const std::span<const std::byte> bytes = reader.feed_.next_block();
+    *block = bytes.data();
+    return static_cast<la_ssize_t>(bytes.size());
+  } catch (...) {  // the edge to C code
+    reader.feed_error_ = std::current_exception();
+    return ARCHIVE_FATAL;
+  }
+}
+
+la_int64_t TarReader::Impl::skip_callback(struct archive*, void* self, la_int64_t request) {
+  auto& reader = *static_cast<Impl*>(self);
+  try {
+    return static_cast<la_int64_t>(reader.feed_.skip(static_cast<std::uint64_t>(request)));
+  } catch (...) {  // the edge to C code
+    reader.feed_error_ = std::current_exception();
+    return ARCHIVE_FATAL;
+  }
+}
+
+/// Turns libarchive's result into an Error. Warnings count: they mean "I made something up".
+void TarReader::Impl::require(int result) {
+  if (feed_error_) std::rethrow_exception(std::exchange(feed_error_, nullptr));
+  if (result == ARCHIVE_OK || result == ARCHIVE_EOF) return;
+  const char* why = archive_error_string(archive_.get());
+  throw Error(ErrorCode::corrupt, "the tar is malformed or truncated near byte " +
+                                      std::to_string(feed_.position()) + ": " +
+                                      (why != nullptr ? why : "no reason given"));
+}
+
+std::optional<TarEntry> TarReader::Impl::next() {
+  if (ended_) return std::nullopt;
+  try {
+    if (!std::exchange(opened_, true)) require(archive_read_open1(archive_.get()));
+    feed_.begin_headers();
+    struct archive_entry* entry = nullptr;
+    const int result = archive_read_next_header(archive_.get(), &entry);
+    require(result);
+    const std::uint64_t parsed_to =
+        static_cast<std::uint64_t>(archive_filter_bytes(archive_.get(), -1));
+    const std::string headers = feed_.take_headers(parsed_to);
+    if (result == ARCHIVE_EOF) {
+      if (headers.empty())
+        throw Error(ErrorCode::corrupt, "the tar is truncated: it has no end-of-archive block");
+      ended_ = true;
+      return std::nullopt;
+    }
+    if (++entries_ > limits_.entries)
+      throw Error(ErrorCode::corrupt,
+                  "the tar has more than " + std::to_string(limits_.entries) + " entries");
+    path_.clear();
+    return translate(entry, check_headers(headers, limits_));
+  } catch (Error& error) {
+    if (!path_.empty()) error.add_context("reading tar entry " + base::quoted(path_));
+    throw;
+  }
+}
+
+TarEntry TarReader::Impl::translate(struct archive_entry* from, const HeaderFacts& facts) {
+  const char* path = archive_entry_pathname(from);
+  if (path == nullptr) throw Error(ErrorCode::corrupt, "the tar has an entry without a name");
+  path_ = path;
+
+  TarEntry entry;
+  entry.path = normalise_entry_path(path_, limits_);
+  entry.type = type_of(facts.type);
+  // An old tar marks a directory by nothing but the "/" at the end of its name.
+  if (entry.type == EntryType::file && path_.ends_with('/')) entry.type = EntryType::directory;
+  if (entry.path == "." && entry.type != EntryType::directory)
+    throw Error(ErrorCode::corrupt, "the root entry is not a directory");
+  entry.mode = archive_entry_perm(from) & 07777;
+  entry.uid = checked_id(archive_entry_uid(from), "user id");
+  entry.gid = checked_id(archive_entry_gid(from), "group id");
+  entry.mtime = clamped_mtime(from);
+  take_xattrs(from, entry);
+
+  if (entry.type == EntryType::character_device || entry.type == EntryType::block_device) {
+    entry.device_major = checked_device(archive_entry_rdevmajor(from), kMaxMajor);
+    entry.device_minor = checked_device(archive_entry_rdevminor(from), kMaxMinor);
+  }
+  if (entry.type == EntryType::symlink || entry.type == EntryType::hardlink) {
+    const char* target = entry.type == EntryType::symlink ? archive_entry_symlink(from)
+                                                          : archive_entry_hardlink(from);
+    if (target == nullptr || *target == '\0')
+      throw Error(ErrorCode::corrupt, "the link has no target");
+    entry.link_target = target;
+    if (entry.link_target.size() > limits_.path_bytes)
+      throw Error(ErrorCode::corrupt,
+                  "the link's target is too long: got " + std::to_string(entry.link_target.size()) +
+                      " bytes, the limit is " + std::to_string(limits_.path_bytes));
+    if (entry.type == EntryType::hardlink)
+      entry.link_target = normalise_entry_path(entry.link_target, limits_);
+  }
+
+  const std::int64_t size = archive_entry_size_is_set(from) ? archive_entry_size(from) : 0;
+  if (size < 0) throw Error(ErrorCode::corrupt, "the size is negative");
+  if (size != 0 && entry.type != EntryType::file)
+    throw Error(ErrorCode::corrupt, "only files can have data, and this entry announces " +
+                                        std::to_string(size) + " bytes");
+  entry.size_bytes = static_cast<std::uint64_t>(size);
+  sparse_ = facts.sparse;
+  if (sparse_) sparse_bytes_ += entry.size_bytes;
+  if (entry.size_bytes > limits_.uncompressed_bytes || sparse_bytes_ > limits_.uncompressed_bytes)
+    throw Error(ErrorCode::corrupt, "the file's size of " + std::to_string(entry.size_bytes) +
+                                        " bytes passes the limit of " +
+                                        std::to_string(limits_.uncompressed_bytes));
+  data_left_ = entry.size_bytes;
+  segment_ = {};
+  segment_at_ = position_ = 0;
+  return entry;
+}
+
+void TarReader::Impl::take_xattrs(struct archive_entry* from, TarEntry& to) {
+  const auto count = static_cast<std::size_t>(archive_entry_xattr_reset(from));
+  if (count > limits_.xattrs)
+    throw Error(ErrorCode::corrupt, "too many extended attributes: got " + std::to_string(count) +
+                                        ", the limit is " + std::to_string(limits_.xattrs));
+  const char* name = nullptr;
+  const void* value = nullptr;
+  std::size_t size = 0;
+  while (archive_entry_xattr_next(from, &name, &value, &size) == ARCHIVE_OK) {
+    if (size > limits_.xattr_value_bytes)
+      throw Error(ErrorCode::corrupt, "extended attribute " + base::quoted(name) +
+                                          " is too long: got " + std::to_string(size) +
+                                          " bytes, the limit is " +
+                                          std::to_string(limits_.xattr_value_bytes));
+    const std::string_view text(static_cast<const char*>(value), size);
+    if (std::strlen(name) <= limits_.path_component_bytes && keep_xattr(name, text))
+      to.xattrs.emplace_back(name, text);
+    else
+      ++dropped_xattrs_;
+  }
+  // libarchive lists them in no stated order, and one that is said twice, twice.
+  std::sort(to.xattrs.begin(), to.xattrs.end());
+  const auto same_name = [](const base::Xattr& a, const base::Xattr& b) {
+    return a.first == b.first;
+  };
+  if (std::adjacent_find(to.xattrs.begin(), to.xattrs.end(), same_name) != to.xattrs.end())
+    throw Error(ErrorCode::corrupt, "an extended attribute is given twice");
+}
+
+std::size_t TarReader::Impl::read_data(std::span<std::byte> buffer) {
+  if (data_left_ == 0 || buffer.empty()) return 0;
+  buffer = buffer.first(std::min<std::uint64_t>(buffer.size(), data_left_));
+  const std::size_t count = sparse_ ? read_sparse(buffer) : read_stored(buffer);
+  data_left_ -= count;
+  return count;
+}
+
+std::size_t TarReader::Impl::read_stored(std::span<std::byte> buffer) {
+  const std::size_t count = feed_.read_around(buffer);
+  if (count == 0)
+    throw Error(ErrorCode::corrupt, "the tar is truncated: " + base::quoted(path_) + " lacks " +
+                                        std::to_string(data_left_) + " bytes");
+  return count;
+}
+
+std::size_t TarReader::Impl::read_sparse(std::span<std::byte> buffer) {
+  // A stored segment may be empty (the marker of the end), hence the loop.
+  while (segment_.empty() && segment_at_ == position_ && next_segment()) {
+  }
+  if (segment_at_ > position_ || segment_.empty()) {  // a hole, at the end or before a segment
+    const std::uint64_t hole = segment_.empty() ? buffer.size() : segment_at_ - position_;
+    const std::size_t count = std::min<std::uint64_t>(buffer.size(), hole);
+    std::memset(buffer.data(), 0, count);
+    position_ += count;
+    return count;
+  }
+  const std::size_t count = std::min(buffer.size(), segment_.size());
+  std::memcpy(buffer.data(), segment_.data(), count);
+  segment_ = segment_.subspan(count);
+  position_ += count;
+  segment_at_ += count;
+  return count;
+}
+
+/// Asks libarchive for stored bytes; false if there are no more.
+bool TarReader::Impl::next_segment() {
+  const void* block = nullptr;
+  std::size_t size = 0;
+  la_int64_t offset = 0;
+  const int result = archive_read_data_block(archive_.get(), &block, &size, &offset);
+  require(result);
+  if (result == ARCHIVE_EOF) {
+    segment_at_ = std::numeric_limits<std::uint64_t>::max();
+    return false;
+  }
+  if (offset < 0 || static_cast<std::uint64_t>(offset) < position_)
+    throw Error(ErrorCode::corrupt,
+                "the map of the sparse file " + base::quoted(path_) + " is inconsistent");
+  segment_ = {static_cast<const std::byte*>(block), size};
+  segment_at_ = static_cast<std::uint64_t>(offset);
+  return true;
+}
+
+TarReader::TarReader(base::ByteSource& source, const Limits& limits)
+    : impl_(std::make_unique<Impl>(source, limits)) {}
+TarReader::~TarReader() = default;
+
+std::optional<TarEntry> TarReader::next() {
+  return impl_->next();
+}
+base::ByteSource& TarReader::data() {
+  return impl_->data();
+}
+void TarReader::drain_to_end() {
+  impl_->drain_to_end();
+}
+std::uint64_t TarReader::dropped_xattrs() const noexcept {
+  return impl_->dropped_xattrs();
+}
+
+}  // namespace strake::layers
