@@ -47,9 +47,9 @@ class DiskCache final : public LayerCache {
   void remove_leftovers();
 
  private:
-  enum class Parts { without_files, all };
+  enum class Purpose { hit, story, listing };
   std::filesystem::path file_of(const CacheKey& key) const;
-  std::optional<Stored> load(const CacheKey& key, Parts parts);
+  std::optional<Stored> load(const CacheKey& key, Purpose purpose);
 
   std::filesystem::path directory_;
   std::filesystem::path locks_;

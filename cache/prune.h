@@ -22,6 +22,8 @@ struct Inventory {
     PruneTime last_used;
     std::vector<base::DiffId> layers;
     std::vector<base::Digest> blobs;  // manifests, configs, compressed layers
+    /// Nobody's image, only kept as the base of builds: may go as records do.
+    bool only_base = false;
   };
   struct Record {
     CacheKey key;
@@ -34,7 +36,7 @@ struct Inventory {
     std::uint64_t size_bytes = 0;
     PruneTime last_used;
   };
-  struct Layer {  // an unpacked tree
+  struct Layer {  // an unpacked tree, or (size 0) just the knowledge of its blobs
     base::DiffId diff_id;
     std::uint64_t size_bytes = 0;
     PruneTime last_used;
@@ -55,8 +57,8 @@ struct Inventory {
 /// What may go at all.
 enum class PruneScope {
   dangling,    // layers and blobs that neither a record nor an image leads to
-  unused,      // also records and cache mounts, but no record of a layer that an image has
-  everything,  // also the images
+  unused,      // also records, cache mounts and bases, but no record of a layer of a named image
+  everything,  // also the named images
 };
 
 struct PruneOptions {

@@ -12,8 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <span>
-#include <string_view>
+#include <vector>
 
 #include "layers/base/digest.h"
 
@@ -71,6 +70,7 @@ class StatMemo {
   class Mapping;
 
   const Entry* find_loaded(const FileStamp& stamp) const;
+  std::vector<Entry> entries_to_save() const;
 
   std::filesystem::path file_;
   std::unique_ptr<Mapping> loaded_;
@@ -79,7 +79,8 @@ class StatMemo {
 
   mutable std::mutex mutex_;
   std::map<FileStamp, base::Digest> added_;
-  std::atomic<bool> any_added_ = false;
+  std::atomic<bool> any_added_ = false;  // saves find() the mutex
+  bool unsaved_ = false;
 };
 
 }  // namespace strake::cache

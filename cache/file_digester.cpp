@@ -1,0 +1,89 @@
+#include "cache/file_digester.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "layers/base/error.h"
+#include "layers/base/fd.h"
+
+namespace strake::cache {
+namespace {
+
+using base::ErrorCode;
+
+constexpr std::size_t kBufferBytes = 128 * 1024;
+constexpr int kAttempts = 3;
+
+/// Digest of the first `size_bytes` bytes, or of fewer if there are no more. Nobody looks for the
+/// end behind them: a file that grew has another stamp.
+base::Digest read_digest(int file, std::uint64_t size_bytes, std::string_view subject) {
+  // One for each thread, because most files are smaller than what zeroing a new one would cost.
+  thread_local std::vector<std::byte> buffer(kBufferBytes);
+  const auto read_at = [&](std::uint64_t offset) {
+    const std::size_t want = std::min<std::uint64_t>(kBufferBytes, size_bytes - offset);
+    const std::size_t got = base::pread_full(file, std::span(buffer).first(want), offset, subject);
+    return std::span<const std::byte>(buffer).first(got);
+  };
+  if (size_bytes <= kBufferBytes) return base::Digest::of(read_at(0));
+
+  base::Sha256 sha256;
+  for (std::uint64_t offset = 0; offset < size_bytes;) {
+    const std::span<const std::byte> bytes = read_at(offset);
+    if (bytes.empty()) break;
+    sha256.update(bytes);
+    offset += bytes.size();
+  }
+  return sha256.finish();
+}
+
+struct ::stat status_of(int file, std::string_view subject) {
+  struct ::stat status;
+  if (::fstat(file, &status) != 0) throw base::system_error(errno, "read", subject);
+  return status;
+}
+
+}  // namespace
+
+base::Digest FileDigester::digest_at(int directory, const std::string& name, struct ::stat& status,
+                                     std::string_view subject) const {
+  if (const auto known = memo_.find(stamp_of(status))) return *known;
+  // Without O_NONBLOCK a FIFO that took the file's place would block for ever.
+  const base::FileDescriptor file(
+      ::openat(directory, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  if (!file) throw base::system_error(errno, "read", subject);
+  return digest(file.get(), status, subject);
+}
+
+base::Digest FileDigester::digest(int file, struct ::stat& status, std::string_view subject) const {
+  struct ::stat before = status_of(file, subject);
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    if (!S_ISREG(before.st_mode))
+      throw base::Error(ErrorCode::invalid_input, "cannot read " + base::quoted(subject) +
+                                                      ": it is no regular file any more");
+    const FileStamp stamp = stamp_of(before);
+    std::optional<base::Digest> digest = memo_.find(stamp);
+    if (digest) {
+      status = before;
+      return *digest;
+    }
+    const StatMemo::Time read_at = std::chrono::system_clock::now();
+    digest = read_digest(file, stamp.size_bytes, subject);
+    const struct ::stat after = status_of(file, subject);
+    if (stamp_of(after) == stamp) {
+      memo_.remember(stamp, *digest, read_at);
+      status = after;
+      return *digest;
+    }
+    before = after;
+  }
+  throw base::Error(ErrorCode::invalid_input,
+                    "cannot read " + base::quoted(subject) + ": it changes while it is read")
+      .hint("build again when nothing writes to it, or exclude it in .dockerignore");
+}
+
+}  // namespace strake::cache
