@@ -1,0 +1,249 @@
+// Process 1 of a step: starts the command with exactly the rights the plan names, reaps what is
+// left to it, forwards the builder's SIGTERM, and ends when the command ends; the kernel then kills
+// everything else in the pid namespace.
+//
+// It is a program of its own, executed from a sealed memfd, because it stays beside the command: a
+// fork of the builder would keep the builder's memory, credentials included, next to foreign code,
+// and would cost a copy of its page tables. Freestanding, as starting a C library would take longer
+// than everything that is done here.
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/filter.h>
+#include <linux/prctl.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "builder/sandbox/init/protocol.h"
+#include "builder/sandbox/init/system_call.h"
+
+namespace strake::sandbox {
+namespace {
+
+constexpr long kSignalSetBytes = 8;
+constexpr int kLastSignal = 64;
+constexpr std::uint64_t kAllSignals = ~std::uint64_t{0};
+
+[[noreturn]] void leave(int code) noexcept {
+  while (true) system_call(SYS_exit_group, code);
+}
+
+void report(Phase phase, long value, int detail = 0) noexcept {
+  const StatusRecord record{phase, static_cast<std::int32_t>(value), detail};
+  system_call(SYS_write, kStatusFd, &record, sizeof record);
+}
+
+/// For results of system calls that must not fail.
+void require(long result, Phase phase, int detail = 0) noexcept {
+  if (result >= 0) return;
+  report(phase, -result, detail);
+  leave(1);
+}
+
+template <typename T>
+T* at(InitPlan* plan, std::uint64_t offset) noexcept {
+  return reinterpret_cast<T*>(reinterpret_cast<char*>(plan) + offset);
+}
+
+/// Turns an array of offsets into the array of pointers that execve takes, in place.
+char** strings(InitPlan* plan, const PlanArray& array) noexcept {
+  auto* words = at<std::uint64_t>(plan, array.offset);
+  for (std::uint64_t i = 0; i < array.count; ++i)
+    words[i] = reinterpret_cast<std::uint64_t>(at<char>(plan, words[i]));
+  return reinterpret_cast<char**>(words);
+}
+
+InitPlan* map_plan() noexcept {
+  // The size stands in the first word; private, so that the offsets can be replaced by pointers.
+  std::uint64_t size_bytes = 0;
+  require(system_call(SYS_pread64, kPlanFd, &size_bytes, sizeof size_bytes, 0), Phase::read_plan);
+  const long address = raw_system_call(SYS_mmap, 0, static_cast<long>(size_bytes),
+                                       PROT_READ | PROT_WRITE, MAP_PRIVATE, kPlanFd);
+  require(address < 0 && address > -4096 ? address : 0, Phase::read_plan);
+  system_call(SYS_close, kPlanFd);
+  return reinterpret_cast<InitPlan*>(address);
+}
+
+void close_inherited() noexcept {
+  if (system_call(SYS_close_range, kFirstUnusedFd, 0xffffffffL, 0) >= 0) return;
+  struct rlimit limit {};  // an outer seccomp filter that does not know close_range
+  system_call(SYS_prlimit64, 0, RLIMIT_NOFILE, 0L, &limit);
+  for (rlim_t fd = kFirstUnusedFd; fd < limit.rlim_cur; ++fd)
+    system_call(SYS_close, static_cast<long>(fd));
+}
+
+/// The builder may have died before the death signal was armed: nobody reads the status pipe then.
+void die_with_builder() noexcept {
+  require(system_call(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL), Phase::start_init);
+  pollfd pipe{kStatusFd, 0, 0};
+  const timespec now{0, 0};
+  system_call(SYS_ppoll, &pipe, 1, &now, 0L, kSignalSetBytes);
+  if ((pipe.revents & POLLERR) != 0) leave(1);
+}
+
+void reset_signals() noexcept {
+  const std::uint64_t default_action[4] = {};  // struct sigaction as the kernel has it: SIG_DFL
+  for (int signal = 1; signal <= kLastSignal; ++signal)
+    system_call(SYS_rt_sigaction, signal, default_action, 0L, kSignalSetBytes);
+  const std::uint64_t none = 0;
+  system_call(SYS_rt_sigprocmask, SIG_SETMASK, &none, 0L, kSignalSetBytes);
+}
+
+void bound_capabilities(std::uint64_t keep) noexcept {
+  for (int capability = 0; capability < 64; ++capability) {
+    if ((keep >> capability & 1) != 0) continue;
+    const long result = system_call(SYS_prctl, PR_CAPBSET_DROP, capability);
+    if (result == -EINVAL) break;  // the kernel knows no more
+    require(result, Phase::drop_capabilities);
+  }
+}
+
+/// Ambient goes with inheritable. A user other than root lost everything with the change of uid.
+void set_capabilities(const InitPlan* plan) noexcept {
+  const std::uint64_t keep = plan->uid == 0 ? plan->capabilities : 0;
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct sets[2] = {};
+  for (int half = 0; half < 2; ++half)
+    sets[half].permitted = sets[half].effective = static_cast<std::uint32_t>(keep >> (32 * half));
+  require(system_call(SYS_capset, &header, sets), Phase::drop_capabilities);
+}
+
+void set_limits(InitPlan* plan) noexcept {
+  const auto* limits = at<PlanLimit>(plan, plan->limits.offset);
+  for (std::uint64_t i = 0; i < plan->limits.count; ++i) {
+    const struct rlimit wanted { limits[i].soft, limits[i].hard };
+    require(system_call(SYS_prlimit64, 0, static_cast<long>(limits[i].resource), &wanted),
+            Phase::set_limits, static_cast<int>(i));
+  }
+}
+
+void install_filter(InitPlan* plan) noexcept {
+  sock_fprog program{static_cast<unsigned short>(plan->filter.count),
+                     at<sock_filter>(plan, plan->filter.offset)};
+  require(system_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program), Phase::install_filter);
+}
+
+/// "(unreachable)..." would mean a working directory outside of the root.
+void check_directory() noexcept {
+  char path[4096];
+  const long length = system_call(SYS_getcwd, path, sizeof path);
+  require(length, Phase::change_directory);
+  if (path[0] != '/') require(-ENOENT, Phase::change_directory);
+}
+
+/// Tries the candidates as execvp does: a file that is not there, or may not be executed, is
+/// passed over, but the latter decides what is reported.
+[[noreturn]] void execute(InitPlan* plan) noexcept {
+  char** argv = strings(plan, plan->argv);
+  char** env = strings(plan, plan->env);
+  char** candidates = strings(plan, plan->candidates);
+  long error = -ENOENT;
+  int exists = 0;
+  for (std::uint64_t i = 0; i < plan->candidates.count; ++i) {
+    const long result = system_call(SYS_execve, candidates[i], argv, env);
+    const bool absent = system_call(SYS_faccessat, AT_FDCWD, candidates[i], 0) < 0;
+    if (result == -ENOTDIR || (result == -ENOENT && absent)) continue;
+    error = result;
+    exists = absent ? 0 : 1;
+    if (result != -EACCES) break;
+  }
+  report(Phase::execute, -error, exists);
+  leave(1);
+}
+
+[[noreturn]] void run_command(InitPlan* plan) noexcept {
+  reset_signals();
+  system_call(SYS_setsid);
+  system_call(SYS_close, kKeepFd);
+  system_call(SYS_fcntl, kStatusFd, F_SETFD, FD_CLOEXEC);
+  require(system_call(SYS_setgroups, static_cast<long>(plan->groups.count),
+                      at<std::uint32_t>(plan, plan->groups.offset)),
+          Phase::set_groups);
+  require(system_call(SYS_setresgid, plan->gid, plan->gid, plan->gid), Phase::set_groups);
+  bound_capabilities(plan->capabilities);
+  set_limits(plan);
+  system_call(SYS_umask, 022);
+
+  // As root first: a user may be put into a directory that he could not enter by himself.
+  const char* directory = at<char>(plan, plan->working_dir);
+  const long entered = system_call(SYS_chdir, directory);
+  // While still privileged: without privileges a filter needs no_new_privs, which breaks sudo.
+  install_filter(plan);
+  require(system_call(SYS_setresuid, plan->uid, plan->uid, plan->uid), Phase::set_user);
+  set_capabilities(plan);
+  if (entered < 0) require(system_call(SYS_chdir, directory), Phase::change_directory);
+  check_directory();
+  execute(plan);
+}
+
+/// Only the builder is outside of the pid namespace and so has no pid here; the step itself cannot
+/// make init kill the step.
+void forward(const siginfo_t& info) noexcept {
+  if (info.si_pid == 0) system_call(SYS_kill, -1, SIGTERM);
+}
+
+/// Reaps everything; returns the status of `command` once it has ended.
+int wait_for(long command) noexcept {
+  while (true) {
+    siginfo_t info{};
+    const long signal =
+        system_call(SYS_rt_sigtimedwait, &kAllSignals, &info, 0L, kSignalSetBytes);
+    if (signal == SIGTERM) forward(info);
+    int status = 0;
+    long ended;
+    while ((ended = system_call(SYS_wait4, -1, &status, WNOHANG, 0L)) > 0 ||
+           ended == -EINTR)
+      if (ended == command) return status;
+  }
+}
+
+[[noreturn]] void init() noexcept {
+  system_call(SYS_rt_sigprocmask, SIG_SETMASK, &kAllSignals, 0L, kSignalSetBytes);
+  die_with_builder();
+  close_inherited();
+  InitPlan* plan = map_plan();
+  const long command = raw_system_call(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+  require(command, Phase::fork_command);
+  if (command == 0) run_command(plan);
+  for (int fd = 0; fd < 3; ++fd) system_call(SYS_close, fd);
+  report(Phase::completed, wait_for(command));
+  leave(0);
+}
+
+}  // namespace
+}  // namespace strake::sandbox
+
+#ifdef STRAKE_INIT_FREESTANDING
+
+extern "C" [[noreturn, gnu::used]] void strake_init() { strake::sandbox::init(); }
+
+#if defined(__x86_64__)
+__asm__(".globl _start\n_start:\n  xor %ebp, %ebp\n  and $-16, %rsp\n  call strake_init\n");
+#else
+__asm__(".globl _start\n_start:\n  mov x29, #0\n  mov x30, #0\n  b strake_init\n");
+#endif
+
+// The compiler may call these for copies and zero-initialisation, also without a library.
+extern "C" void* memset(void* to, int byte, std::size_t count) {
+  auto* bytes = static_cast<volatile unsigned char*>(to);
+  for (std::size_t i = 0; i < count; ++i) bytes[i] = static_cast<unsigned char>(byte);
+  return to;
+}
+extern "C" void* memcpy(void* to, const void* from, std::size_t count) {
+  auto* target = static_cast<volatile unsigned char*>(to);
+  const auto* source = static_cast<const unsigned char*>(from);
+  for (std::size_t i = 0; i < count; ++i) target[i] = source[i];
+  return to;
+}
+
+#else
+
+int main() { strake::sandbox::init(); }
+
+#endif

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string>
+
+#include "builder/sandbox/sandbox.h"
+
+namespace strake::sandbox {
+
+/// Content of the step's /etc/hosts: loopback, its own name, and what the user added.
+std::string hosts_file(const Spec& spec);
+
+/// Content of the step's /etc/resolv.conf: what the spec says, else the host's. Without a network
+/// there is nobody to ask, so name servers are left out.
+std::string resolver_file(const Spec& spec);
+
+}  // namespace strake::sandbox

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "builder/sandbox/init/protocol.h"
+
+namespace strake::sandbox {
+
+/// Puts one mount into the step's tree.
+struct AttachOperation {
+  int source_fd = -1;
+  const char* source_name = "";  // "": the detached mount itself; else a copy of this entry in it
+  std::uint64_t attributes = 0;  // restrictions added to a copy
+  int target_fd = -1;            // O_PATH
+  const char* target_name = "";  // "": target_fd itself
+};
+
+/// Everything that the code between clone and the start of init needs; nothing is computed there.
+/// All descriptors are close-on-exec ones of the builder.
+struct ChildPlan {
+  int status_read = -1, status_write = -1;
+  int release_fd = -1;           // >= 0: wait for a byte (or the end) before anything else
+  const char* binfmt = nullptr;   // registration of an emulator in the new user namespace
+  int root_fd = -1;               // the step's root, detached or in the builder's namespace's copy
+  int scratch_fd = -1;            // detached; operations copy files out of it
+  std::span<const AttachOperation> operations;  // attached in this order
+  int proc_target = -1;
+  int sys_target = -1;
+  int sys_mount = -1;  // -1: made by the child, in its own network namespace
+  int mqueue_target = -1;
+  const char* mask_file = nullptr;  // names in scratch: an empty file and directory nobody may read
+  const char* mask_directory = nullptr;
+  const char* hostname = "";
+  bool own_network = false;
+  int stdin_fd = -1, output_fd = -1;
+  int program_fd = -1;  // the init executable
+  int plan_fd = -1;     // its InitPlan
+};
+
+/// Runs in the cloned child, which may share the builder's memory: no allocation, no locks, no
+/// exceptions, system calls only. Ends in init, or reports the phase that failed and exits.
+[[noreturn]] void enter_sandbox(const ChildPlan& plan) noexcept;
+
+}  // namespace strake::sandbox
