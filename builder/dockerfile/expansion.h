@@ -1,11 +1,14 @@
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <optional>
 #include <set>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "builder/dockerfile/limits.h"
 
 namespace strake::dockerfile {
 
@@ -18,6 +21,7 @@ struct ExpansionOptions {
   bool keep_escapes = false;
   bool quotes_are_text = false;  // quotes mean nothing: here-document bodies
   bool keep_unset = false;       // an unset variable stays as written: for display
+  std::size_t max_bytes = kMaxExpandedBytes;  // of the result
 };
 
 /// Variables met on the way, sorted: used ones had a value, unmatched ones had none.

@@ -9,8 +9,7 @@
 namespace strake::dockerfile {
 
 /// A compiled path pattern: `*`, `?`, `[a-z]`, `[^a]`, `\x`. Neither `*` nor `?` crosses a slash.
-/// Matching takes time proportional to the path for all but contrived patterns, and never more than
-/// path times pattern.
+/// Matching reads the path once, whatever the pattern: it takes at most path times pattern steps.
 class Glob {
  public:
   enum class Dialect {
@@ -25,6 +24,9 @@ class Glob {
   Glob(std::string_view pattern, Dialect dialect);
 
   bool matches(std::string_view path) const;
+
+  /// Whether `path` or a directory above it matches.
+  bool matches_path_or_parent(std::string_view path) const;
 
   /// Whether some path below `directory` (at any depth) could match.
   bool may_match_below(std::string_view directory) const;
@@ -45,15 +47,21 @@ class Glob {
     bool negated = false;
     char32_t character = 0;
     std::vector<std::pair<char32_t, char32_t>> ranges = {};
-  };
-  class Run;  // one simulation of the automaton
 
-  void compile(Dialect dialect);
+    bool accepts(char32_t c) const;
+    bool may_be_empty() const;
+  };
+  class Run;
+
+  void compile(std::string_view rest, Dialect dialect);
   Token compile_class(std::string_view& rest, Dialect dialect) const;
+  char32_t class_member(std::string_view& rest) const;
+  [[noreturn]] void fail() const;
 
   std::string text_;
   std::vector<Token> tokens_;
-  bool literal_ = false;  // no special characters: a comparison will do
+  std::string prefix_;    // how every matching path starts
+  bool literal_ = false;  // the prefix is the whole pattern: a comparison will do
 };
 
 /// Whether `path` holds a character that Glob would not take literally.

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstddef>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -36,7 +35,7 @@ class IgnoreMatcher {
   explicit IgnoreMatcher(std::vector<IgnorePattern> patterns, const SourceFile* source = nullptr);
 
   bool empty() const noexcept { return patterns_.empty(); }
-  bool has_negations() const noexcept { return first_negation_.has_value(); }
+  bool has_negations() const noexcept { return has_negations_; }
 
   bool excludes(std::string_view path) const { return excluded_by(path) != nullptr; }
 
@@ -70,12 +69,11 @@ class IgnoreMatcher {
   const std::vector<IgnorePattern>& patterns() const noexcept { return patterns_; }
 
  private:
-  template <typename Matches>
-  std::ptrdiff_t decide(const Matches& matches) const;
+  const IgnorePattern* exclusion(std::ptrdiff_t decided_by) const;
 
   std::vector<IgnorePattern> patterns_;
   std::vector<Glob> globs_;  // one a pattern
-  std::optional<std::size_t> first_negation_;
+  bool has_negations_ = false;
 };
 
 }  // namespace strake::dockerfile

@@ -37,10 +37,9 @@ struct KeyValue {
 };
 
 struct From {
-  std::string image;       // reference or stage name, unexpanded
-  std::string platform;    // --platform, unexpanded; empty: not given
-  bool has_platform = false;
-  std::string name;        // AS name, lower case; empty: unnamed
+  std::string image;  // reference or stage name, unexpanded
+  std::optional<std::string> platform;  // unexpanded
+  std::string name;                     // AS name, lower case; empty: unnamed
   std::string name_as_written;
   std::string as_keyword;  // "AS" or "as", for the check of consistent casing
 };
