@@ -34,8 +34,8 @@ struct Healthcheck {
 /// What a container of the image runs as: the "config" object. Spec: config.md, "config".
 struct RunConfig {
   std::string user;
-  std::set<std::string> exposed_ports;  // "80/tcp"
-  std::vector<std::string> env;         // "NAME=value", in order
+  std::set<std::string> exposed_ports;                      // "80/tcp"
+  std::vector<std::string> env;                             // "NAME=value", in order
   std::optional<std::vector<std::string>> entrypoint, cmd;  // absent and empty are different
   std::optional<Healthcheck> healthcheck;
   std::set<std::string> volumes;
@@ -56,8 +56,8 @@ struct ImageConfig {
   std::string created;  // RFC 3339, "" when absent
   std::string author;
   RunConfig config;
-  std::vector<base::DiffId> diff_ids;  // bottom layer first
-  std::vector<History> history;        // oldest first
+  std::vector<base::DiffId> diff_ids;          // bottom layer first
+  std::vector<History> history;                // oldest first
   std::map<std::string, std::string> unknown;  // as RunConfig::unknown
   bool operator==(const ImageConfig&) const = default;
 };

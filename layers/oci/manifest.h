@@ -40,8 +40,13 @@ using ManifestOrIndex = std::variant<Manifest, Index>;
 /// Parses a manifest or index, OCI or Docker schema 2. `media_type` is what the carrier said
 /// (Content-Type or descriptor), "" if it said nothing; a mediaType in the body must agree with it,
 /// and a body that could be both is refused. The descriptor's digest is computed from `bytes`.
-/// Throws Error(corrupt), or Error(unsupported) for schema 1 and unknown types.
+/// Throws Error(corrupt), also beyond 4 MiB, 4096 layers or 1000 index entries, or
+/// Error(unsupported) for schema 1 and unknown types.
 Document<ManifestOrIndex> parse_manifest(std::string bytes, std::string_view media_type);
+
+/// Throws Error(unsupported) unless `manifest` is that of a container image: no artifact, and
+/// config and layers of types that can be read here (no encrypted layers).
+void require_image(const Manifest& manifest);
 
 /// Serialises with 2-space indentation, as BuildKit does. The media type is OCI unless `docker`.
 Document<Manifest> make_manifest(Manifest manifest, bool docker = false);
