@@ -33,11 +33,12 @@ struct OutputSpec {
   std::string dest;                       // path; "-" is stdout; "" for image and registry
   std::vector<oci::Reference> names = {};  // for image and registry; empty: the tags of the build
   bool push_by_digest = false;
+  bool directory = false;  // oci: an image layout directory, not a tar of it
 };
 
 /// Everything "strake build" was asked for. Paths are as the user wrote them.
 struct BuildRequest {
-  std::filesystem::path context;
+  std::filesystem::path context;                // "": none, COPY finds nothing
   std::filesystem::path dockerfile;             // "" finds Dockerfile or Containerfile in context
   std::optional<std::string> dockerfile_text;   // read from stdin ("-f -")
   std::vector<oci::Reference> tags;

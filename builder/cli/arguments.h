@@ -1,0 +1,126 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <set>
+#include <span>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "builder/cli/progress.h"
+#include "builder/exec/build.h"
+#include "cache/prune.h"
+#include "layers/oci/platform.h"
+#include "layers/oci/reference.h"
+
+namespace strake::cli {
+
+/// How a verb prints its result.
+struct OutputFormat {
+  enum class Kind { table, json, go_template };
+  Kind kind = Kind::table;
+  std::string go_template = "";  // "{{.Id}}"
+};
+
+struct BuildCommand {
+  builder::BuildRequest request;  // its context is "" for "build -"
+  bool dockerfile_from_stdin = false;
+  bool quiet = false;
+  std::filesystem::path iid_file, metadata_file;  // "" for none
+};
+struct PushCommand {
+  std::vector<oci::Reference> names;
+  oci::Compression compression = oci::Compression::gzip;
+  std::optional<int> compression_level;
+  bool quiet = false;
+};
+struct PullCommand {
+  std::vector<oci::Reference> names;
+  std::optional<oci::Platform> platform;
+  builder::PullPolicy policy = builder::PullPolicy::always;
+  bool quiet = false;
+};
+struct ImportCommand {
+  std::string source;  // a rootfs tar; "-" is stdin
+  oci::Reference name;
+  std::vector<std::string> changes;  // Dockerfile instructions
+  std::optional<oci::Platform> platform;
+};
+struct ImagesCommand {
+  std::string pattern;  // repository[:tag], "*" and "?" allowed; "" for all
+  OutputFormat format;
+  bool quiet = false, digests = false, full_ids = false;
+};
+struct TagCommand {
+  std::string source;  // a name or the beginning of an id
+  oci::Reference target;
+};
+struct RemoveCommand {
+  std::vector<std::string> names;
+  bool force = false;  // absent ones are fine
+};
+struct InspectCommand {
+  std::vector<std::string> names;
+  OutputFormat format{OutputFormat::Kind::json};
+  std::optional<oci::Platform> platform;
+};
+struct HistoryCommand {
+  std::string name;
+  OutputFormat format;
+  bool quiet = false, full_text = false, human = true;
+  std::optional<oci::Platform> platform;
+};
+struct LoginCommand {
+  std::string host;
+  std::string username;                 // "" asks for it on the terminal
+  std::optional<std::string> password;  // nullopt: asked for, or read from stdin
+  bool password_from_stdin = false;
+};
+struct LogoutCommand {
+  std::string host;
+};
+struct PruneCommand {
+  cache::PruneOptions options;
+};
+struct DoctorCommand {
+  OutputFormat format;
+};
+struct VersionCommand {
+  OutputFormat format;
+};
+struct HelpCommand {
+  std::string text;
+};
+
+using Command =
+    std::variant<HelpCommand, VersionCommand, BuildCommand, PushCommand, PullCommand, ImportCommand,
+                 ImagesCommand, TagCommand, RemoveCommand, InspectCommand, HistoryCommand,
+                 LoginCommand, LogoutCommand, PruneCommand, DoctorCommand>;
+
+/// What every verb takes; absent values are for the settings to fill in.
+struct CommonOptions {
+  std::optional<std::filesystem::path> root;
+  std::optional<ProgressMode> progress;
+  std::set<std::string> insecure_registries;
+  base::LogLevel log_level = base::LogLevel::warning;
+};
+
+struct Invocation {
+  CommonOptions common;
+  Command command;
+};
+
+/// Looks up an environment variable.
+using Environment = std::function<std::optional<std::string>(const std::string& name)>;
+Environment process_environment();
+
+/// Understands a command line (without the program's name) in strake's words or docker's
+/// ("buildx build", "image ls"). Only the options of the verb that is given are ever built.
+/// Reads nothing but the --build-arg-file. Throws Error(invalid_input) with a hint for what is not
+/// understood.
+Invocation parse_arguments(std::span<const std::string> arguments, const Environment& environment);
+
+}  // namespace strake::cli

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+
+#include "builder/cli/arguments.h"
+#include "builder/cli/option_set.h"
+
+namespace strake::cli {
+
+/// What a verb's parser works with.
+class VerbContext {
+ public:
+  VerbContext(std::span<const std::string> arguments, const Environment& environment,
+              CommonOptions& common)
+      : arguments_(arguments), environment_(environment), common_(common) {}
+
+  /// Adds --insecure-registry.
+  void add_registry_options(OptionSet& options);
+  /// Adds --progress and, into `quiet`, -q.
+  void add_display_options(OptionSet& options, bool& quiet);
+  /// Adds what every verb takes, parses the line, and fills in CommonOptions. False when help was
+  /// asked for.
+  bool parse(OptionSet& options);
+
+  std::optional<std::string> environment(const std::string& name) const {
+    return environment_(name);
+  }
+
+ private:
+  const std::span<const std::string> arguments_;
+  const Environment& environment_;
+  CommonOptions& common_;
+
+  std::optional<std::string> root_, log_level_, progress_;
+  std::vector<std::string> insecure_;
+  bool verbose_ = false, debug_ = false;
+};
+
+/// The platform of --platform, else of DOCKER_DEFAULT_PLATFORM.
+std::optional<oci::Platform> single_platform(const std::optional<std::string>& option,
+                                             const VerbContext& context);
+
+// A parser for each verb. Throw Error(invalid_input).
+Command parse_build(VerbContext& context);
+Command parse_push(VerbContext& context);
+Command parse_pull(VerbContext& context);
+Command parse_images(VerbContext& context);
+Command parse_tag(VerbContext& context);
+Command parse_rmi(VerbContext& context);
+Command parse_inspect(VerbContext& context);
+Command parse_history(VerbContext& context);
+Command parse_import(VerbContext& context);
+Command parse_login(VerbContext& context);
+Command parse_logout(VerbContext& context);
+Command parse_prune(VerbContext& context);
+Command parse_doctor(VerbContext& context);
+Command parse_version(VerbContext& context);
+
+}  // namespace strake::cli

@@ -1,0 +1,317 @@
+#include <algorithm>
+#include <array>
+
+#include "builder/cli/output_spec.h"
+#include "builder/cli/verbs.h"
+#include "layers/base/error.h"
+#include "layers/base/files.h"
+
+namespace strake::cli {
+namespace {
+
+using builder::BuildRequest;
+using builder::OutputSpec;
+
+base::Error invalid(std::string message) {
+  return base::Error(base::ErrorCode::invalid_input, std::move(message));
+}
+
+/// The words of the line, before they mean anything.
+struct BuildWords {
+  std::vector<std::string> tags, build_args, platforms, outputs, labels, add_hosts;
+  std::optional<std::string> file, build_arg_file, target, network, pull, compression;
+  std::optional<std::string> compression_level, jobs, iid_file, metadata_file, provenance, sbom;
+  std::optional<std::string> isolation;
+  bool push = false, load = false, no_cache = false, quiet = false, dry_run = false;
+  bool explain_cache = false;
+};
+
+struct Refusal {
+  const char* name;
+  const char* reason;
+};
+// Docker's options that would change the result. Ignoring them would build something else than was
+// asked for.
+constexpr std::array kRefusals = std::to_array<Refusal>({
+    {"--secret", "this version has no build secrets"},
+    {"--ssh", "this version does not forward ssh agents"},
+    {"--build-context", "this version knows no named contexts"},
+    {"--cache-from", "the cache is the local store; this version imports no other"},
+    {"--cache-to", "the cache is the local store; this version exports it nowhere"},
+    {"--no-cache-filter", "use --no-cache to run every step again"},
+    {"--squash", "layers are what makes the cache and pushes fast"},
+    {"--memory", "steps run without limits; limit strake itself with its cgroup"},
+    {"-m", "steps run without limits; limit strake itself with its cgroup"},
+    {"--memory-swap", "steps run without limits; limit strake itself with its cgroup"},
+    {"--cpu-period", "steps run without limits; limit strake itself with its cgroup"},
+    {"--cpu-quota", "steps run without limits; limit strake itself with its cgroup"},
+    {"--cpu-shares", "steps run without limits; limit strake itself with its cgroup"},
+    {"-c", "steps run without limits; limit strake itself with its cgroup"},
+    {"--cpuset-cpus", "steps run without limits; limit strake itself with its cgroup"},
+    {"--cpuset-mems", "steps run without limits; limit strake itself with its cgroup"},
+    {"--cgroup-parent", "steps run in the cgroup that strake was started in"},
+    {"--ulimit", "steps inherit the limits that strake was started with"},
+    {"--shm-size", "/dev/shm of a step has 64 MB"},
+    {"--security-opt", "the sandbox has one profile"},
+    {"--allow", "no step gets more rights than the sandbox gives"},
+    {"--device", "steps see no devices of the host"},
+    {"--check", "this version has no build checks"},
+    {"--call", "this version can only build"},
+    {"--print", "this version can only build"},
+    {"--attest", "this version makes no attestations"},
+    {"--annotation", "this version writes no annotations; use --label"},
+    {"--policy", "this version knows no source policies"},
+});
+
+void declare(OptionSet& options, BuildWords& words) {
+  options.section("Image");
+  options.list("-t,--tag", "NAME", words.tags, "Name of the image (repeatable)");
+  options.text("-f,--file", "FILE", words.file,
+               "The Dockerfile (default: PATH/Dockerfile); - is stdin");
+  options.list("--build-arg", "NAME=VALUE", words.build_args,
+               "Value of an ARG; without \"=\" from the environment");
+  options.text("--build-arg-file", "FILE", words.build_arg_file,
+               "Lines NAME=VALUE, each as a --build-arg");
+  options.text("--target", "STAGE", words.target, "The stage to build (default: the last)");
+  options.list("--platform", "OS/ARCH,...", words.platforms,
+               "Platforms to build for (default: this machine's)");
+  options.list("--label", "NAME=VALUE", words.labels, "Label of the image (repeatable)");
+
+  options.section("Result");
+  options.flag("--push", words.push, "Push the image under its names");
+  options.flag("--load", words.load, "Keep the image in the local store (the default)");
+  options.list("-o,--output", "OUTPUT", words.outputs,
+               "Where the image goes (repeatable); see below");
+  options.epilogue(
+      "Outputs: -o DIRECTORY writes the image's files; -o type=oci,dest=FILE (tar=false: "
+      "DIRECTORY) an\n"
+      "OCI layout; -o type=docker,dest=FILE what \"docker load\" takes; -o type=tar,dest=FILE the "
+      "files\n"
+      "as a tar; -o type=image,name=NAME,push=true a name and a push. A dest of \"-\" is stdout.\n"
+      "The id of the image is printed on stdout, everything else on stderr.");
+  options.text("--compression", "KIND", words.compression,
+               "Of pushed and exported layers: gzip, zstd, none");
+  options.text("--compression-level", "N", words.compression_level, "gzip 0-12, zstd 1-22");
+  options.text("--iidfile", "FILE", words.iid_file, "Write the image's id to FILE");
+  options.text("--metadata-file", "FILE", words.metadata_file,
+               "Write digests and names to FILE, as JSON");
+
+  options.section("Build");
+  options.flag("--no-cache", words.no_cache, "Run every step again");
+  options.optional_text("--pull", "WHEN", "always", words.pull,
+                        "Look up base images: always, newer, missing, never");
+  options.text("--network", "MODE", words.network, "Network of RUN: default, host or none");
+  options.list("--add-host", "NAME:ADDRESS", words.add_hosts,
+               "Line of /etc/hosts for RUN (repeatable)");
+  options.text("--jobs", "N", words.jobs, "Steps that run at once (default: processors)");
+  options.flag("--dry-run", words.dry_run, "Print what would be done, and do nothing");
+  options.flag("--explain-cache", words.explain_cache,
+               "Say for each step that is not cached what changed");
+
+  for (const char* names : {"--rm", "--force-rm", "--disable-content-trust", "--compress"})
+    options.accept_flag(names);
+  options.accept_value("--builder");
+  options.optional_text("--provenance", "WORD", "true", words.provenance, "");
+  options.optional_text("--sbom", "WORD", "true", words.sbom, "");
+  options.text("--isolation", "WORD", words.isolation, "");
+  for (const Refusal& refusal : kRefusals) options.refuse(refusal.name, refusal.reason);
+}
+
+/// Flags whose harmless values are accepted and whose others are not.
+void check_harmless(const BuildWords& words) {
+  if (words.provenance.value_or("false") != "false")
+    throw invalid("flag \"--provenance\" is not supported: this version makes no attestations")
+        .hint("use --provenance=false");
+  if (words.sbom.value_or("false") != "false")
+    throw invalid("flag \"--sbom\" is not supported: this version makes no attestations")
+        .hint("use --sbom=false");
+  if (!words.isolation.value_or("").empty() && words.isolation != "default")
+    throw invalid("flag \"--isolation\" is not supported: it is for Windows containers");
+}
+
+std::pair<std::string, std::string> split_at_equals(const std::string& text) {
+  const std::size_t equals = text.find('=');
+  if (equals == std::string::npos) return {text, ""};
+  return {text.substr(0, equals), text.substr(equals + 1)};
+}
+
+/// "NAME=VALUE", or "NAME" with the value of the environment; a name that has none there is left
+/// out, as docker does.
+void add_build_arg(BuildRequest& request, const std::string& text, const VerbContext& context) {
+  const auto [name, value] = split_at_equals(text);
+  if (name.empty()) throw invalid("build argument " + base::quoted(text) + " has no name");
+  if (text.size() != name.size()) {
+    request.build_args[name] = value;
+  } else if (const auto inherited = context.environment(name)) {
+    request.build_args[name] = *inherited;
+  }
+}
+
+void add_build_arg_file(BuildRequest& request, const std::string& file,
+                        const VerbContext& context) {
+  const std::optional<std::string> content = base::read_file(file, 1 << 20);
+  if (!content)
+    throw base::Error(base::ErrorCode::not_found,
+                      "cannot read " + base::quoted(file) + ": no such file");
+  std::size_t begin = 0;
+  while (begin < content->size()) {
+    const std::size_t end = std::min(content->find('\n', begin), content->size());
+    std::string line = content->substr(begin, end - begin);
+    if (line.ends_with('\r')) line.pop_back();
+    if (!line.empty() && line[0] != '#') add_build_arg(request, line, context);
+    begin = end + 1;
+  }
+}
+
+/// "NAME:ADDRESS" or "NAME=ADDRESS"; an IPv6 address may stand in brackets.
+std::pair<std::string, std::string> parse_host(const std::string& text) {
+  const std::size_t split = text.find_first_of(":=");
+  std::string address = split == std::string::npos ? "" : text.substr(split + 1);
+  if (address.size() > 2 && address.starts_with('[') && address.ends_with(']'))
+    address = address.substr(1, address.size() - 2);
+  if (split == std::string::npos || split == 0 || address.empty())
+    throw invalid("host " + base::quoted(text) + " is not of the form NAME:ADDRESS");
+  if (address == "host-gateway")
+    throw invalid("address \"host-gateway\" is not supported: there is no bridge network")
+        .hint("RUN uses the host's network: name the address itself");
+  if (text.find_first_of(" \t\n") != std::string::npos)
+    throw invalid("host " + base::quoted(text) + " must not have white space");
+  return {text.substr(0, split), address};
+}
+
+builder::PullPolicy parse_pull_policy(const std::string& word) {
+  if (word == "always" || word == "true" || word == "1") return builder::PullPolicy::always;
+  if (word == "missing" || word == "false" || word == "0") return builder::PullPolicy::missing;
+  if (word == "newer") return builder::PullPolicy::newer;
+  if (word == "never") return builder::PullPolicy::never;
+  throw invalid("pull policy " + base::quoted(word) + " is not known")
+      .hint("use always, newer, missing or never");
+}
+
+builder::RunNetwork parse_network(const std::string& word) {
+  if (word == "none") return builder::RunNetwork::none;
+  if (word == "default" || word == "host") return builder::RunNetwork::host;
+  throw invalid("network " + base::quoted(word) + " is not supported")
+      .hint("use default, host or none");
+}
+
+void set_platforms(BuildRequest& request, const BuildWords& words, const VerbContext& context) {
+  std::vector<std::string> lists = words.platforms;
+  if (lists.empty())
+    if (const auto fallback = context.environment("DOCKER_DEFAULT_PLATFORM"))
+      lists.push_back(*fallback);
+  for (const std::string& list : lists) {
+    for (const std::string& word : split_csv(list)) {
+      if (word.empty() || word == "local") continue;
+      const oci::Platform platform = oci::parse_platform(word);
+      if (std::find(request.platforms.begin(), request.platforms.end(), platform) ==
+          request.platforms.end())
+        request.platforms.push_back(platform);
+    }
+  }
+}
+
+void set_outputs(BuildRequest& request, const BuildWords& words) {
+  std::optional<oci::Compression> compression;
+  if (words.compression) compression = parse_compression(*words.compression);
+  for (const std::string& text : words.outputs) {
+    ParsedOutput parsed = parse_output(text);
+    request.outputs.insert(request.outputs.end(), parsed.outputs.begin(), parsed.outputs.end());
+    if (parsed.compression && compression && *parsed.compression != *compression)
+      throw invalid("outputs ask for different compressions; a build has one");
+    if (parsed.compression) compression = parsed.compression;
+    if (parsed.compression_level) request.compression_level = parsed.compression_level;
+  }
+  request.compression = compression.value_or(oci::Compression::gzip);
+  if (words.compression_level)
+    request.compression_level =
+        parse_compression_level(*words.compression_level, request.compression);
+  if (words.load) request.outputs.push_back({.kind = OutputSpec::Kind::image});
+  if (words.push) request.outputs.push_back({.kind = OutputSpec::Kind::registry});
+}
+
+void check_outputs(const BuildRequest& request) {
+  int to_stdout = 0;
+  for (const OutputSpec& output : request.outputs) {
+    if (output.kind == OutputSpec::Kind::registry && output.names.empty() && request.tags.empty())
+      throw invalid("a push needs a name").hint("add \"-t REGISTRY/NAME:TAG\"");
+    if (output.kind == OutputSpec::Kind::docker && request.platforms.size() > 1)
+      throw invalid("output type=docker holds one platform, the build makes several")
+          .hint("use type=oci");
+    to_stdout += output.dest == "-" ? 1 : 0;
+  }
+  if (to_stdout > 1) throw invalid("only one output can go to stdout");
+}
+
+/// Seconds since 1970 from the build argument, else from the environment.
+std::optional<std::int64_t> source_date_epoch(const BuildRequest& request,
+                                              const VerbContext& context) {
+  const auto argument = request.build_args.find("SOURCE_DATE_EPOCH");
+  const std::optional<std::string> text = argument != request.build_args.end()
+                                              ? argument->second
+                                              : context.environment("SOURCE_DATE_EPOCH");
+  if (!text || text->empty()) return std::nullopt;
+  return parse_number(*text, 0, 253'402'300'799, "SOURCE_DATE_EPOCH");  // year 9999
+}
+
+void set_context(BuildCommand& command, const std::string& operand) {
+  static constexpr std::array<std::string_view, 6> kRemote{"http://", "https://", "git://",
+                                                           "ssh://",  "git@",     "github.com/"};
+  for (const std::string_view prefix : kRemote)
+    if (operand.starts_with(prefix))
+      throw invalid("context " + base::quoted(operand) +
+                    " is not supported: contexts are local directories")
+          .hint("fetch it first, and build its directory");
+  if (operand == "-" && command.dockerfile_from_stdin)
+    throw invalid("stdin cannot be both the Dockerfile and the context");
+  if (operand == "-") {
+    command.dockerfile_from_stdin = true;
+    if (!command.request.dockerfile.empty())
+      throw invalid("context \"-\" takes the Dockerfile from stdin: \"--file\" has no place then");
+  } else {
+    command.request.context = operand;
+  }
+}
+
+}  // namespace
+
+Command parse_build(VerbContext& context) {
+  BuildWords words;
+  OptionSet options("build", "PATH | -",
+                    "Builds an image from a Dockerfile and the files in PATH.");
+  declare(options, words);
+  BuildCommand command;
+  context.add_registry_options(options);
+  context.add_display_options(options, command.quiet);
+  if (!context.parse(options)) return HelpCommand{options.help()};
+  check_harmless(words);
+
+  BuildRequest& request = command.request;
+  if (words.file == "-")
+    command.dockerfile_from_stdin = true;
+  else
+    request.dockerfile = words.file.value_or("");
+  set_context(command, options.operands(1, 1).front());
+  for (const std::string& tag : words.tags) request.tags.push_back(oci::parse_reference(tag));
+  if (words.build_arg_file) add_build_arg_file(request, *words.build_arg_file, context);
+  for (const std::string& text : words.build_args) add_build_arg(request, text, context);
+  for (const std::string& text : words.labels) request.labels.push_back(split_at_equals(text));
+  for (const std::string& text : words.add_hosts) request.add_hosts.push_back(parse_host(text));
+  request.target = words.target.value_or("");
+  set_platforms(request, words, context);
+  set_outputs(request, words);
+  check_outputs(request);
+  request.network = parse_network(words.network.value_or("default"));
+  request.source_date_epoch = source_date_epoch(request, context);
+  request.pull = parse_pull_policy(words.pull.value_or("missing"));
+  request.no_cache = words.no_cache;
+  request.dry_run = words.dry_run;
+  request.explain_cache = words.explain_cache;
+  if (words.jobs)
+    request.jobs = static_cast<std::size_t>(parse_number(*words.jobs, 1, 1024, "--jobs"));
+  command.iid_file = words.iid_file.value_or("");
+  command.metadata_file = words.metadata_file.value_or("");
+  return command;
+}
+
+}  // namespace strake::cli
