@@ -40,6 +40,8 @@ struct ClientOptions {
   RetryEnvironment environment = RetryEnvironment::real();
 };
 
+class Session;  // scheme, authorization, redirects and retries of each registry
+
 /// Gives the bytes of a blob from their beginning, each time it is called.
 using BlobOpener = std::function<std::unique_ptr<base::ByteSource>()>;
 
@@ -116,7 +118,8 @@ class Client {
   std::vector<std::string> list_tags(const oci::Repository& repository, std::stop_token stop = {});
 
  private:
-  class Session;
+  bool names(const oci::Reference& reference, const base::Digest& digest, std::stop_token stop);
+
   std::unique_ptr<Session> session_;
 };
 

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "registry/http.h"
@@ -32,7 +33,11 @@ class CurlTransport final : public HttpTransport {
 
  private:
   class Pool;
-  std::unique_ptr<Pool> pool_;
+  Pool& pool();
+
+  const CurlOptions options_;
+  std::mutex mutex_;            // guards what follows
+  std::unique_ptr<Pool> pool_;  // made with the first request
 };
 
 }  // namespace strake::registry

@@ -36,8 +36,8 @@ bool is_retryable_status(int status);
 
 /// A Retry-After value: seconds, or an HTTP date relative to `now`; never negative. nullopt for
 /// anything else.
-std::optional<std::chrono::seconds> parse_retry_after(
-    std::string_view value, std::chrono::system_clock::time_point now);
+std::optional<std::chrono::seconds> parse_retry_after(std::string_view value,
+                                                      std::chrono::system_clock::time_point now);
 
 /// Paces the attempts at one object: exponential, with full jitter.
 class Retry {

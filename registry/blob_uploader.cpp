@@ -1,0 +1,180 @@
+#include <algorithm>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "layers/base/error.h"
+#include "registry/transfer.h"
+
+namespace strake::registry {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+
+/// Mounts that are tried before a blob is uploaded: each costs a round trip, most first ones work.
+constexpr std::size_t kMountAttempts = 3;
+
+/// Reports how much of a blob was read, at most once in each kStepBytes.
+class ReportingSource final : public base::ByteSource {
+ public:
+  ReportingSource(std::unique_ptr<base::ByteSource> from, std::function<void(std::uint64_t)> report)
+      : from_(std::move(from)), report_(std::move(report)) {
+    report_(0);
+  }
+
+  std::size_t read(std::span<std::byte> buffer) override {
+    const std::size_t count = from_->read(buffer);
+    done_ += count;
+    if (done_ >= reported_ + kStepBytes) {
+      reported_ = done_;
+      report_(done_);
+    }
+    return count;
+  }
+
+ private:
+  static constexpr std::uint64_t kStepBytes = 256 * 1024;
+  std::unique_ptr<base::ByteSource> from_;
+  std::function<void(std::uint64_t)> report_;
+  std::uint64_t done_ = 0, reported_ = 0;
+};
+
+}  // namespace
+
+struct BlobUploader::State {
+  State(Client& a_client, oci::Repository a_repository, TransferOptions an_options)
+      : client(a_client), repository(std::move(a_repository)), options(std::move(an_options)) {}
+
+  void work();
+  void push(const BlobUpload& upload);
+  bool mount(const BlobUpload& upload, std::optional<UploadSession>& session);
+  void report(const oci::Descriptor& blob, TransferState state, std::uint64_t bytes_done) const {
+    if (options.progress) options.progress({blob, state, bytes_done});
+  }
+
+  Client& client;
+  const oci::Repository repository;
+  const TransferOptions options;
+  std::stop_source stop;
+
+  std::mutex mutex;  // guards what follows
+  std::condition_variable changed;
+  std::deque<BlobUpload> queue;
+  std::set<base::Digest> seen;
+  std::size_t unfinished = 0;
+  std::size_t idle = 0;
+  bool closing = false;
+  std::exception_ptr error;
+  std::vector<std::jthread> threads;  // last: joined before anything they use goes
+
+  // Whoever stops the build stops the uploads.
+  std::stop_callback<std::function<void()>> outer{options.stop, [this] { stop.request_stop(); }};
+};
+
+void BlobUploader::State::work() {
+  std::unique_lock lock(mutex);
+  for (;;) {
+    ++idle;
+    changed.wait(lock, [&] { return closing || !queue.empty(); });
+    --idle;
+    if (closing) return;
+    const BlobUpload upload = std::move(queue.front());
+    queue.pop_front();
+    const bool wanted = !error;
+    lock.unlock();
+    std::exception_ptr failure;
+    try {
+      if (wanted) push(upload);
+    } catch (...) {  // the thread's edge: wait_all() throws it
+      failure = std::current_exception();
+      stop.request_stop();
+    }
+    lock.lock();
+    if (failure && !error) error = failure;
+    --unfinished;
+    changed.notify_all();
+  }
+}
+
+void BlobUploader::State::push(const BlobUpload& upload) {
+  const oci::Descriptor& blob = upload.blob;
+  try {
+    if (client.has_blob(repository, blob.digest, stop.get_token())) {
+      return report(blob, TransferState::exists, blob.size);
+    }
+    std::optional<UploadSession> session;
+    if (mount(upload, session)) return report(blob, TransferState::mounted, blob.size);
+    const BlobOpener open = [&] {
+      return std::make_unique<ReportingSource>(upload.open(), [&](std::uint64_t bytes_done) {
+        report(blob, TransferState::uploading, bytes_done);
+      });
+    };
+    client.put_blob(repository, blob, open, std::move(session), stop.get_token());
+    report(blob, TransferState::done, blob.size);
+  } catch (Error& e) {
+    e.add_context("pushing blob " + blob.digest.str() + " to " + repository.str());
+    throw;
+  }
+}
+
+/// False if the blob has to be uploaded, into `session` if one was opened.
+bool BlobUploader::State::mount(const BlobUpload& upload, std::optional<UploadSession>& session) {
+  std::size_t attempts = 0;
+  for (const oci::Repository& from : upload.mount_from) {
+    if (from.host != repository.host || from.path == repository.path) continue;
+    if (attempts++ == kMountAttempts) break;
+    MountResult result;
+    try {
+      result = client.mount_blob(repository, from, upload.blob.digest, stop.get_token());
+    } catch (const Error& e) {
+      // A token server may refuse the pair of repositories, though not an upload.
+      if (e.code() != ErrorCode::denied && e.code() != ErrorCode::not_found) throw;
+    }
+    if (result.mounted) return true;
+    if (result.session) session = std::move(result.session);
+  }
+  return false;
+}
+
+BlobUploader::BlobUploader(Client& client, oci::Repository to, TransferOptions options)
+    : state_(std::make_unique<State>(client, std::move(to), std::move(options))) {}
+
+BlobUploader::~BlobUploader() {
+  state_->stop.request_stop();
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->closing = true;
+  }
+  state_->changed.notify_all();
+  state_->threads.clear();  // joins
+}
+
+const oci::Repository& BlobUploader::repository() const noexcept {
+  return state_->repository;
+}
+
+void BlobUploader::enqueue(BlobUpload upload) {
+  State& state = *state_;
+  const std::lock_guard lock(state.mutex);
+  if (state.error || !state.seen.insert(upload.blob.digest).second) return;
+  state.queue.push_back(std::move(upload));
+  ++state.unfinished;
+  const auto limit = static_cast<std::size_t>(std::max(state.options.parallel, 1));
+  if (state.idle < state.queue.size() && state.threads.size() < limit) {
+    state.threads.emplace_back([&state] { state.work(); });
+  }
+  state.changed.notify_all();
+}
+
+void BlobUploader::wait_all() {
+  State& state = *state_;
+  std::unique_lock lock(state.mutex);
+  state.changed.wait(lock, [&] { return state.unfinished == 0; });
+  if (state.error) std::rethrow_exception(state.error);
+}
+
+}  // namespace strake::registry

@@ -1,0 +1,251 @@
+#include "registry/client.h"
+
+#include <charconv>
+#include <nlohmann/json.hpp>
+
+#include "layers/base/error.h"
+#include "layers/oci/json.h"
+#include "registry/blob_download.h"
+#include "registry/body.h"
+#include "registry/registry_error.h"
+#include "registry/session.h"
+
+namespace strake::registry {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+
+constexpr int kTagPages = 1000;
+
+/// All types that are understood: a registry converts, or answers 404, for those left out.
+std::string accepted_types() {
+  std::string types;
+  for (const std::string_view type :
+       {oci::media_type::kOciIndex, oci::media_type::kOciManifest, oci::media_type::kDockerIndex,
+        oci::media_type::kDockerManifest}) {
+    types.append(types.empty() ? "" : ", ").append(type);
+  }
+  return types;
+}
+
+Call manifest_call(const char* method, const oci::Repository& repository, const std::string& name) {
+  Call call{.method = method,
+            .repository = repository,
+            .target = "/v2/" + repository.path + "/manifests/" + name,
+            .scopes = {scope_of(repository, Access::pull)}};
+  call.headers.add("Accept", accepted_types());
+  return call;
+}
+
+/// What a manifest is fetched by.
+std::string name_of(const oci::Reference& reference) {
+  return reference.digest ? reference.digest->str() : reference.tag.value_or("latest");
+}
+
+/// Without parameters; "" for the types of servers that do not know better.
+std::string media_type_of(const HttpResponse& response) {
+  std::string_view type = response.headers.get("Content-Type");
+  type = type.substr(0, type.find(';'));
+  while (type.ends_with(' ')) type.remove_suffix(1);
+  for (const std::string_view vague :
+       {"application/json", "application/octet-stream", "text/plain"}) {
+    if (type == vague) return "";
+  }
+  return std::string(type);
+}
+
+std::optional<base::Digest> digest_header(const HttpResponse& response) {
+  try {
+    return base::Digest::parse(response.headers.get("Docker-Content-Digest"));
+  } catch (const Error&) {
+    return std::nullopt;  // absent, or of an algorithm not used here
+  }
+}
+
+std::optional<std::uint64_t> length_header(const HttpResponse& response) {
+  const std::string_view text = response.headers.get("Content-Length");
+  std::uint64_t value = 0;
+  const auto [end, error] = std::from_chars(text.begin(), text.end(), value);
+  if (text.empty() || error != std::errc() || end != text.end()) return std::nullopt;
+  return value;
+}
+
+/// The descriptor a HEAD of a manifest gives; nullopt when a header is missing.
+std::optional<oci::Descriptor> descriptor_from_headers(const HttpResponse& response,
+                                                       const oci::Reference& reference) {
+  const std::string media_type = media_type_of(response);
+  const std::optional<std::uint64_t> length = length_header(response);
+  const std::optional<base::Digest> digest =
+      reference.digest ? reference.digest : digest_header(response);
+  const bool usable = oci::is_index(media_type) || oci::is_manifest(media_type);
+  if (!usable || !digest || !length || *length == 0 || *length > kManifestLimitBytes) {
+    return std::nullopt;
+  }
+  return oci::Descriptor{media_type, *digest, *length};
+}
+
+Error login_hint(Error error, const oci::Repository& repository, Access access) {
+  if (error.code() == ErrorCode::denied) {
+    const std::string rights = access == Access::push ? "push" : "pull";
+    error.set_hint("log in to " + base::quoted(repository.host) + " with the right to " + rights +
+                   " " + base::quoted(repository.path) + ", or check the name");
+  }
+  return error;
+}
+
+struct Fetched {
+  std::string bytes;
+  HttpResponse response;
+};
+
+Fetched fetch_manifest(Session& session, const oci::Repository& repository, const std::string& name,
+                       const std::string& shown, std::stop_token stop) {
+  Call call = manifest_call("GET", repository, name);
+  std::optional<LimitedStringSink> body;
+  call.route = [&](const HttpResponse&) {
+    return &body.emplace(kManifestLimitBytes, "manifest of " + base::quoted(shown));
+  };
+  HttpResponse response = session.send_with_retries(call, std::move(stop));
+  if (!response.ok()) {
+    throw login_hint(registry_error("cannot fetch manifest of " + base::quoted(shown), response),
+                     repository, Access::pull);
+  }
+  return {body ? std::move(body->text) : "", std::move(response)};
+}
+
+void check_digest(const base::Digest& got, const base::Digest& want, const std::string& shown) {
+  if (got == want) return;
+  throw Error(ErrorCode::corrupt, "manifest of " + base::quoted(shown) +
+                                      " has other content: its digest is " + got.str() + ", not " +
+                                      want.str());
+}
+
+/// The target of a Link field's rel="next"; "" if there is none. Spec: RFC 8288.
+std::string next_page(std::string_view link) {
+  const std::size_t open = link.find('<');
+  const std::size_t close = link.find('>', open);
+  if (open == link.npos || close == link.npos) return "";
+  const std::string_view relation = link.substr(close);
+  const bool next =
+      relation.find("rel=\"next\"") != relation.npos || relation.find("rel=next") != relation.npos;
+  return next ? std::string(link.substr(open + 1, close - open - 1)) : "";
+}
+
+}  // namespace
+
+Client::Client(HttpTransport& http, const Credentials& credentials, ClientOptions options)
+    : session_(std::make_unique<Session>(http, credentials, std::move(options))) {}
+Client::~Client() = default;
+
+void Client::ping(const std::string& host, std::stop_token stop) {
+  const Call call{.repository = {host, ""}, .target = "/v2/"};
+  const HttpResponse response = session_->send_with_retries(call, std::move(stop));
+  if (!response.ok()) {
+    throw registry_error("cannot use registry " + base::quoted(host), response);
+  }
+}
+
+oci::Descriptor Client::resolve(const oci::Reference& reference, std::stop_token stop) {
+  const std::string name = name_of(reference);
+  const HttpResponse head =
+      session_->send_with_retries(manifest_call("HEAD", reference.repository, name), stop);
+  if (head.status == 404) {
+    throw registry_error("cannot find " + base::quoted(reference.familiar()), head);
+  }
+  if (head.ok()) {
+    if (auto descriptor = descriptor_from_headers(head, reference)) return *std::move(descriptor);
+  }
+  // Some registries do not allow HEAD or leave headers out; and only a GET explains a refusal.
+  return get_manifest(reference, std::move(stop)).descriptor;
+}
+
+oci::Document<oci::ManifestOrIndex> Client::get_manifest(const oci::Reference& reference,
+                                                         std::stop_token stop) {
+  const std::string shown = reference.familiar();
+  Fetched fetched =
+      fetch_manifest(*session_, reference.repository, name_of(reference), shown, std::move(stop));
+  const std::string media_type = media_type_of(fetched.response);
+  const base::Digest digest = base::Digest::of(fetched.bytes);
+  if (reference.digest) {
+    check_digest(digest, *reference.digest, shown);
+  } else if (const auto claimed = digest_header(fetched.response)) {
+    check_digest(digest, *claimed, shown);
+  }
+  return oci::parse_manifest(std::move(fetched.bytes), media_type);
+}
+
+oci::Document<oci::ManifestOrIndex> Client::get_manifest(const oci::Repository& repository,
+                                                         const oci::Descriptor& descriptor,
+                                                         std::stop_token stop) {
+  const std::string name = descriptor.digest.str();
+  const std::string shown = repository.str() + "@" + name;
+  Fetched fetched = fetch_manifest(*session_, repository, name, shown, std::move(stop));
+  check_digest(base::Digest::of(fetched.bytes), descriptor.digest, shown);
+  if (fetched.bytes.size() != descriptor.size) {
+    throw Error(ErrorCode::corrupt, "manifest of " + base::quoted(shown) +
+                                        " has another size: got " +
+                                        std::to_string(fetched.bytes.size()) + " bytes, want " +
+                                        std::to_string(descriptor.size));
+  }
+  return oci::parse_manifest(std::move(fetched.bytes), descriptor.media_type);
+}
+
+void Client::get_blob(const oci::Repository& from, const oci::Descriptor& blob, base::ByteSink& to,
+                      std::stop_token stop) {
+  try {
+    BlobDownload(*session_, from, blob, to).run(std::move(stop));
+  } catch (const Error& e) {
+    throw login_hint(e, from, Access::pull);
+  }
+}
+
+std::string Client::read_blob(const oci::Repository& from, const oci::Descriptor& blob,
+                              std::size_t limit_bytes, std::stop_token stop) {
+  const std::string subject = "blob " + blob.digest.str() + " of " + base::quoted(from.str());
+  if (blob.size > limit_bytes) {
+    throw Error(ErrorCode::corrupt,
+                subject + " is larger than " + std::to_string(limit_bytes) + " bytes");
+  }
+  base::StringSink sink;
+  get_blob(from, blob, sink, std::move(stop));
+  return std::move(sink.text);
+}
+
+bool Client::has_blob(const oci::Repository& in, const base::Digest& digest, std::stop_token stop) {
+  const Call call{.method = "HEAD",
+                  .repository = in,
+                  .target = "/v2/" + in.path + "/blobs/" + digest.str(),
+                  .scopes = {scope_of(in, Access::pull)}};
+  // A registry that does not say (403 before the first push, 405) may still take the upload.
+  return session_->send_with_retries(call, std::move(stop)).ok();
+}
+
+std::vector<std::string> Client::list_tags(const oci::Repository& repository,
+                                           std::stop_token stop) {
+  std::vector<std::string> tags;
+  Call call{.repository = repository,
+            .target = "/v2/" + repository.path + "/tags/list?n=1000",
+            .scopes = {scope_of(repository, Access::pull)}};
+  for (int page = 0; page < kTagPages; ++page) {
+    std::optional<LimitedStringSink> body;
+    call.route = [&](const HttpResponse&) {
+      return &body.emplace(kManifestLimitBytes, "tag list");
+    };
+    const HttpResponse response = session_->send_with_retries(call, stop);
+    const std::string what = "cannot list the tags of " + base::quoted(repository.str());
+    if (!response.ok()) {
+      throw login_hint(registry_error(what, response), repository, Access::pull);
+    }
+    const nlohmann::json document = oci::parse_json(body ? body->text : "", "tag list");
+    for (std::string& tag : oci::strings_member(document, "tags")) tags.push_back(std::move(tag));
+    const std::string next = next_page(response.headers.get("Link"));
+    if (next.empty()) break;
+    // Only its path is used: pages of a list are on the registry itself.
+    const std::string current = std::exchange(call.target, "");
+    call.target = resolve_url({registry_origin(repository.host, "https"), current}, next).target;
+  }
+  return tags;
+}
+
+}  // namespace strake::registry

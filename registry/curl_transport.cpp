@@ -1,0 +1,556 @@
+#include "registry/curl_transport.h"
+
+#include <dlfcn.h>
+
+#define CURL_DISABLE_TYPECHECK
+#include <curl/curl.h>
+
+#include <array>
+#include <exception>
+#include <mutex>
+#include <new>
+
+#include "layers/base/error.h"
+#include "layers/base/log.h"
+#include "registry/url.h"
+
+namespace strake::registry {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+
+constexpr std::size_t kHeaderLimitBytes = 64 * 1024;
+constexpr int kHeaderLimitLines = 100;
+constexpr std::size_t kIdleHandles = 16;
+constexpr long kReceiveBufferBytes = 256 * 1024;
+constexpr long kSendBufferBytes = 512 * 1024;
+
+/// The functions of libcurl that are used here, as its header declares them.
+class Curl {
+ public:
+  /// Loads the library at the first call. It stays: unloading TLS libraries is not safe.
+  static const Curl& library() {
+    static const Curl curl;
+    return curl;
+  }
+
+  decltype(&curl_global_init) global_init;
+  decltype(&curl_easy_init) easy_init;
+  decltype(&curl_easy_cleanup) easy_cleanup;
+  decltype(&curl_easy_reset) easy_reset;
+  decltype(&curl_easy_setopt) easy_setopt;
+  decltype(&curl_easy_strerror) easy_strerror;
+  decltype(&curl_multi_init) multi_init;
+  decltype(&curl_multi_cleanup) multi_cleanup;
+  decltype(&curl_multi_add_handle) multi_add_handle;
+  decltype(&curl_multi_remove_handle) multi_remove_handle;
+  decltype(&curl_multi_perform) multi_perform;
+  decltype(&curl_multi_poll) multi_poll;
+  decltype(&curl_multi_wakeup) multi_wakeup;
+  decltype(&curl_multi_info_read) multi_info_read;
+  decltype(&curl_multi_strerror) multi_strerror;
+  decltype(&curl_slist_append) slist_append;
+  decltype(&curl_slist_free_all) slist_free_all;
+  decltype(&curl_share_init) share_init;
+  decltype(&curl_share_setopt) share_setopt;
+  decltype(&curl_share_cleanup) share_cleanup;
+
+ private:
+  Curl() {
+    void* library = nullptr;
+    // The OpenSSL flavour first; the GnuTLS one is what machines with git have.
+    for (const char* name : {"libcurl.so.4", "libcurl-gnutls.so.4"}) {
+      library = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+      if (library != nullptr) break;
+    }
+    if (library == nullptr) {
+      throw Error(ErrorCode::unsupported, "cannot speak to registries: libcurl is not installed")
+          .hint("install the package libcurl4 (libcurl on Fedora and Alpine)");
+    }
+    const auto load = [&](auto& function, const char* name) {
+      function =
+          reinterpret_cast<std::remove_reference_t<decltype(function)>>(dlsym(library, name));
+      if (function == nullptr) {
+        throw Error(ErrorCode::unsupported,
+                    std::string("libcurl is too old: it has no ") + name + " (7.68 is needed)");
+      }
+    };
+    load(global_init, "curl_global_init");
+    load(easy_init, "curl_easy_init");
+    load(easy_cleanup, "curl_easy_cleanup");
+    load(easy_reset, "curl_easy_reset");
+    load(easy_setopt, "curl_easy_setopt");
+    load(easy_strerror, "curl_easy_strerror");
+    load(multi_init, "curl_multi_init");
+    load(multi_cleanup, "curl_multi_cleanup");
+    load(multi_add_handle, "curl_multi_add_handle");
+    load(multi_remove_handle, "curl_multi_remove_handle");
+    load(multi_perform, "curl_multi_perform");
+    load(multi_poll, "curl_multi_poll");
+    load(multi_wakeup, "curl_multi_wakeup");
+    load(multi_info_read, "curl_multi_info_read");
+    load(multi_strerror, "curl_multi_strerror");
+    load(slist_append, "curl_slist_append");
+    load(slist_free_all, "curl_slist_free_all");
+    load(share_init, "curl_share_init");
+    load(share_setopt, "curl_share_setopt");
+    load(share_cleanup, "curl_share_cleanup");
+    if (global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
+      throw Error(ErrorCode::system, "cannot initialise libcurl");
+    }
+  }
+};
+
+/// DNS answers and TLS sessions, used by all handles.
+class Share {
+ public:
+  Share() : share_(Curl::library().share_init()) {
+    if (share_ == nullptr) throw std::bad_alloc();
+    const Curl& curl = Curl::library();
+    curl.share_setopt(share_, CURLSHOPT_USERDATA, this);
+    curl.share_setopt(share_, CURLSHOPT_LOCKFUNC, &Share::lock);
+    curl.share_setopt(share_, CURLSHOPT_UNLOCKFUNC, &Share::unlock);
+    curl.share_setopt(share_, CURLSHOPT_SHARE, CURL_LOCK_DATA_DNS);
+    curl.share_setopt(share_, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
+  }
+  ~Share() { Curl::library().share_cleanup(share_); }
+  Share(const Share&) = delete;
+  Share& operator=(const Share&) = delete;
+
+  CURLSH* get() const noexcept { return share_; }
+
+ private:
+  static void lock(CURL*, curl_lock_data data, curl_lock_access, void* self) {
+    static_cast<Share*>(self)->mutexes_[data].lock();
+  }
+  static void unlock(CURL*, curl_lock_data data, void* self) {
+    static_cast<Share*>(self)->mutexes_[data].unlock();
+  }
+
+  std::array<std::mutex, CURL_LOCK_DATA_LAST> mutexes_;
+  CURLSH* share_;
+};
+
+/// An easy handle in a multi handle of its own: the multi handle keeps the connections, and can be
+/// woken from another thread, which makes cancelling immediate.
+class Handle {
+ public:
+  Handle() : easy_(Curl::library().easy_init()), multi_(Curl::library().multi_init()) {
+    if (easy_ == nullptr || multi_ == nullptr) {
+      close();
+      throw std::bad_alloc();
+    }
+  }
+  Handle(Handle&& other) noexcept
+      : origin(std::move(other.origin)),
+        easy_(std::exchange(other.easy_, nullptr)),
+        multi_(std::exchange(other.multi_, nullptr)) {}
+  Handle& operator=(Handle&& other) noexcept {
+    close();
+    origin = std::move(other.origin);
+    easy_ = std::exchange(other.easy_, nullptr);
+    multi_ = std::exchange(other.multi_, nullptr);
+    return *this;
+  }
+  ~Handle() { close(); }
+
+  CURL* easy() const noexcept { return easy_; }
+  CURLM* multi() const noexcept { return multi_; }
+
+  Origin origin;  // of its last request: a connection there may still be open
+
+ private:
+  void close() noexcept {
+    if (easy_ != nullptr) Curl::library().easy_cleanup(easy_);
+    if (multi_ != nullptr) Curl::library().multi_cleanup(multi_);
+  }
+
+  CURL* easy_;
+  CURLM* multi_;
+};
+
+/// Sets options, remembering nothing: easy_reset() went before.
+class Options {
+ public:
+  explicit Options(CURL* easy) : easy_(easy) {}
+
+  /// Throws when the library refuses: most of these are promises about security.
+  template <typename Value>
+  void set(CURLoption option, Value value) {
+    const CURLcode code = Curl::library().easy_setopt(easy_, option, value);
+    if (code == CURLE_OUT_OF_MEMORY) throw std::bad_alloc();
+    if (code != CURLE_OK) {
+      throw Error(ErrorCode::unsupported, "libcurl refuses option " + std::to_string(option) +
+                                              ": " + Curl::library().easy_strerror(code));
+    }
+  }
+  /// For options that older libraries lack and that only tune or that they need not be told.
+  template <typename Value>
+  bool try_set(CURLoption option, Value value) {
+    return Curl::library().easy_setopt(easy_, option, value) == CURLE_OK;
+  }
+
+ private:
+  CURL* easy_;
+};
+
+struct FreeList {
+  void operator()(curl_slist* list) const { Curl::library().slist_free_all(list); }
+};
+using HeaderList = std::unique_ptr<curl_slist, FreeList>;
+
+void append(HeaderList& list, const std::string& line) {
+  curl_slist* longer = Curl::library().slist_append(list.get(), line.c_str());
+  if (longer == nullptr) throw std::bad_alloc();
+  (void)list.release();  // now owned through its head, `longer`
+  list.reset(longer);
+}
+
+HeaderList header_list(const HttpRequest& request) {
+  HeaderList list;
+  for (const auto& [name, value] : request.headers) {
+    // "name;" is libcurl's way to send a field without a value.
+    append(list, value.empty() ? name + ";" : name + ": " + value);
+  }
+  // What libcurl would add by itself: a form's type to each POST, and a pause before each big body.
+  if (!request.headers.find("Content-Type")) append(list, "Content-Type:");
+  if (!request.headers.find("Accept")) append(list, "Accept:");
+  append(list, "Expect:");
+  return list;
+}
+
+/// Without the query: it may hold a signature.
+std::string shown(const HttpRequest& request) {
+  return base::quoted(base::redacted(request.url.substr(0, request.url.find('?'))));
+}
+
+ErrorCode error_code(CURLcode code) {
+  switch (code) {
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_HTTP2:
+    case CURLE_HTTP2_STREAM:
+    case CURLE_PARTIAL_FILE:
+    case CURLE_OPERATION_TIMEDOUT:
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_SEND_FAIL_REWIND:
+    case CURLE_BAD_CONTENT_ENCODING:
+    case CURLE_PROXY:
+      return ErrorCode::unavailable;
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CERTPROBLEM:
+    case CURLE_SSL_CACERT_BADFILE:
+    case CURLE_SSL_ISSUER_ERROR:
+      return ErrorCode::denied;
+    case CURLE_UNSUPPORTED_PROTOCOL:
+    case CURLE_NOT_BUILT_IN:
+      return ErrorCode::unsupported;
+    default:
+      return ErrorCode::system;
+  }
+}
+
+/// One request on its way through a handle.
+class Transfer {
+ public:
+  Transfer(Handle& handle, const HttpRequest& request)
+      : handle_(handle), request_(request), headers_(header_list(request)) {}
+
+  void configure(const CurlOptions& options, const Share& share);
+  HttpResponse run(std::stop_token stop);
+
+ private:
+  void configure_method(Options& options);
+  void configure_tls(Options& options);
+  CURLcode drive(std::stop_token stop);
+  void on_header(std::string_view line);
+  void on_body(std::span<const std::byte> bytes);
+  void choose_sink();
+  [[noreturn]] void fail(CURLcode code) const;
+
+  /// Runs `step` in a callback of libcurl, which exceptions must not cross: they are kept, and the
+  /// transfer is given up.
+  template <typename Step>
+  bool guarded(Step step) noexcept {
+    try {
+      step();
+      return true;
+    } catch (...) {
+      failure_ = std::current_exception();
+      return false;
+    }
+  }
+
+  static std::size_t header_callback(char* data, std::size_t size, std::size_t count, void* self);
+  static std::size_t write_callback(char* data, std::size_t size, std::size_t count, void* self);
+  static std::size_t read_callback(char* data, std::size_t size, std::size_t count, void* self);
+
+  Handle& handle_;
+  const HttpRequest& request_;
+  HeaderList headers_;
+  HttpResponse response_;
+  std::size_t header_bytes_ = 0;
+  int header_lines_ = 0;
+  bool routed_ = false;
+  base::ByteSink* sink_ = nullptr;
+  std::uint64_t body_left_ = 0;
+  std::exception_ptr failure_;
+  std::array<char, CURL_ERROR_SIZE> message_{};
+};
+
+void Transfer::configure(const CurlOptions& curl_options, const Share& share) {
+  Options options(handle_.easy());
+  options.set(CURLOPT_URL, request_.url.c_str());
+  options.set(CURLOPT_ERRORBUFFER, message_.data());
+  options.set(CURLOPT_SHARE, share.get());
+  options.set(CURLOPT_USERAGENT, curl_options.user_agent.c_str());
+  options.set(CURLOPT_HTTPHEADER, headers_.get());
+
+  options.set(CURLOPT_NOSIGNAL, 1L);
+  options.set(CURLOPT_FOLLOWLOCATION, 0L);
+  options.set(CURLOPT_UNRESTRICTED_AUTH, 0L);
+  options.set(CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
+  if (!options.try_set(CURLOPT_PROTOCOLS_STR, "https,http")) {  // libcurl < 7.85
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+    options.set(CURLOPT_PROTOCOLS, static_cast<long>(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+#pragma GCC diagnostic pop
+  }
+  options.set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);  // a proxy's answer is not the server's
+  // As Go's clients: a proxy could not reach what only this machine can.
+  if (is_loopback(handle_.origin.host)) options.set(CURLOPT_NOPROXY, "*");
+
+  options.set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(curl_options.connect_timeout.count()));
+  options.set(CURLOPT_LOW_SPEED_LIMIT, curl_options.low_speed_bytes);
+  options.set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(curl_options.low_speed_time.count()));
+  options.set(CURLOPT_TCP_KEEPALIVE, 1L);
+  options.try_set(CURLOPT_BUFFERSIZE, kReceiveBufferBytes);
+  options.try_set(CURLOPT_UPLOAD_BUFFERSIZE, kSendBufferBytes);
+  options.try_set(CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_2TLS));
+
+  options.set(CURLOPT_HEADERFUNCTION, &Transfer::header_callback);
+  options.set(CURLOPT_HEADERDATA, this);
+  options.set(CURLOPT_WRITEFUNCTION, &Transfer::write_callback);
+  options.set(CURLOPT_WRITEDATA, this);
+  configure_method(options);
+  configure_tls(options);
+}
+
+void Transfer::configure_method(Options& options) {
+  body_left_ = request_.body != nullptr ? request_.body_size : 0;
+  const auto body_size = static_cast<curl_off_t>(body_left_);
+  options.set(CURLOPT_READFUNCTION, &Transfer::read_callback);
+  options.set(CURLOPT_READDATA, this);
+  if (request_.method == "GET") {
+    options.set(CURLOPT_HTTPGET, 1L);
+  } else if (request_.method == "HEAD") {
+    options.set(CURLOPT_NOBODY, 1L);
+  } else if (request_.method == "POST") {
+    options.set(CURLOPT_POST, 1L);
+    options.set(CURLOPT_POSTFIELDSIZE_LARGE, body_size);
+  } else {
+    if (request_.body != nullptr || request_.method == "PUT") {
+      options.set(CURLOPT_UPLOAD, 1L);
+      options.set(CURLOPT_INFILESIZE_LARGE, body_size);
+    }
+    options.set(CURLOPT_CUSTOMREQUEST, request_.method.c_str());
+  }
+}
+
+void Transfer::configure_tls(Options& options) {
+  const TlsOptions& tls = request_.tls;
+  options.set(CURLOPT_SSLVERSION, static_cast<long>(CURL_SSLVERSION_TLSv1_2));
+  options.set(CURLOPT_SSL_VERIFYPEER, tls.verify ? 1L : 0L);
+  options.set(CURLOPT_SSL_VERIFYHOST, tls.verify ? 2L : 0L);
+  if (!tls.ca_file.empty()) options.set(CURLOPT_CAINFO, tls.ca_file.c_str());
+  if (!tls.cert_file.empty()) options.set(CURLOPT_SSLCERT, tls.cert_file.c_str());
+  if (!tls.key_file.empty()) options.set(CURLOPT_SSLKEY, tls.key_file.c_str());
+}
+
+HttpResponse Transfer::run(std::stop_token stop) {
+  const Curl& curl = Curl::library();
+  if (curl.multi_add_handle(handle_.multi(), handle_.easy()) != CURLM_OK) throw std::bad_alloc();
+  struct Detach {
+    const Handle& handle;
+    ~Detach() { Curl::library().multi_remove_handle(handle.multi(), handle.easy()); }
+  };
+  CURLcode code = CURLE_OK;
+  {
+    const Detach detach{handle_};
+    code = drive(stop);
+  }
+  if (failure_) std::rethrow_exception(failure_);
+  if (stop.stop_requested()) throw Error(ErrorCode::cancelled, "cancelled");
+  if (code != CURLE_OK) fail(code);
+  choose_sink();
+  return std::move(response_);
+}
+
+CURLcode Transfer::drive(std::stop_token stop) {
+  const Curl& curl = Curl::library();
+  const std::stop_callback wake(stop, [&] { curl.multi_wakeup(handle_.multi()); });
+  int running = 1;
+  while (running > 0 && !stop.stop_requested()) {
+    CURLMcode status = curl.multi_perform(handle_.multi(), &running);
+    if (status == CURLM_OK && running > 0) {
+      status = curl.multi_poll(handle_.multi(), nullptr, 0, 1000, nullptr);
+    }
+    if (status != CURLM_OK) {
+      throw Error(ErrorCode::system, std::string("libcurl failed: ") + curl.multi_strerror(status));
+    }
+  }
+  int left = 0;
+  while (const CURLMsg* message = curl.multi_info_read(handle_.multi(), &left)) {
+    if (message->msg == CURLMSG_DONE) return message->data.result;
+  }
+  return CURLE_ABORTED_BY_CALLBACK;  // stopped
+}
+
+void Transfer::fail(CURLcode code) const {
+  if (code == CURLE_OUT_OF_MEMORY) throw std::bad_alloc();
+  const std::string_view reason =
+      message_[0] != '\0' ? message_.data() : Curl::library().easy_strerror(code);
+  Error error(error_code(code), request_.method + " " + shown(request_) +
+                                    " got no answer: " + base::redacted(reason));
+  if (code == CURLE_PEER_FAILED_VERIFICATION) {
+    error.set_hint("if you trust this registry, put its CA certificate into /etc/docker/certs.d/" +
+                   handle_.origin.str().substr(handle_.origin.scheme.size() + 3) + "/ca.crt");
+  }
+  throw error;
+}
+
+void Transfer::on_header(std::string_view line) {
+  header_bytes_ += line.size();
+  if (header_bytes_ > kHeaderLimitBytes || ++header_lines_ > kHeaderLimitLines) {
+    throw Error(ErrorCode::corrupt, "the header of the answer from " + shown(request_) +
+                                        " is larger than 64 KiB or 100 lines");
+  }
+  while (!line.empty() && (line.back() == '\r' || line.back() == '\n')) line.remove_suffix(1);
+  if (line.starts_with("HTTP/")) {  // each response begins anew, interim ones included
+    const std::size_t space = line.find(' ');
+    response_ = {};
+    if (space != line.npos) response_.status = std::atoi(line.data() + space + 1);
+    return;
+  }
+  const std::size_t colon = line.find(':');
+  if (routed_ || colon == line.npos) return;  // trailers say nothing that is used
+  std::string_view value = line.substr(colon + 1);
+  value.remove_prefix(std::min(value.find_first_not_of(" \t"), value.size()));
+  while (!value.empty() && (value.back() == ' ' || value.back() == '\t')) value.remove_suffix(1);
+  response_.headers.add(std::string(line.substr(0, colon)), std::string(value));
+}
+
+void Transfer::choose_sink() {
+  if (std::exchange(routed_, true)) return;
+  if (request_.route) sink_ = request_.route(response_);
+}
+
+void Transfer::on_body(std::span<const std::byte> bytes) {
+  choose_sink();
+  if (sink_ != nullptr) {
+    sink_->write(bytes);
+  } else {
+    const std::size_t room = kCollectedBodyBytes - response_.body.size();
+    response_.body += base::text_of(bytes.first(std::min(bytes.size(), room)));
+  }
+}
+
+std::size_t Transfer::header_callback(char* data, std::size_t size, std::size_t count, void* self) {
+  auto& transfer = *static_cast<Transfer*>(self);
+  // libcurl gives whole lines that end in a newline, so atoi() above stays inside.
+  return transfer.guarded([&] { transfer.on_header({data, size * count}); }) ? size * count : 0;
+}
+
+std::size_t Transfer::write_callback(char* data, std::size_t size, std::size_t count, void* self) {
+  auto& transfer = *static_cast<Transfer*>(self);
+  const bool written =
+      transfer.guarded([&] { transfer.on_body(std::as_bytes(std::span(data, size * count))); });
+  // Anything but the size given stops the transfer, even for an empty chunk.
+  return written ? size * count : size * count + 1;
+}
+
+std::size_t Transfer::read_callback(char* data, std::size_t size, std::size_t count, void* self) {
+  auto& transfer = *static_cast<Transfer*>(self);
+  std::size_t filled = 0;
+  const bool read = transfer.guarded([&] {
+    if (transfer.body_left_ == 0) return;
+    const std::size_t room = std::min<std::uint64_t>(size * count, transfer.body_left_);
+    filled = transfer.request_.body->read(std::as_writable_bytes(std::span(data, room)));
+    if (filled == 0) {
+      throw Error(ErrorCode::corrupt, "what is uploaded to " + shown(transfer.request_) + " ends " +
+                                          std::to_string(transfer.body_left_) + " bytes early");
+    }
+    transfer.body_left_ -= filled;
+  });
+  return read ? filled : CURL_READFUNC_ABORT;
+}
+
+}  // namespace
+
+class CurlTransport::Pool {
+ public:
+  explicit Pool(CurlOptions options) : options_(std::move(options)) {}
+
+  HttpResponse perform(const HttpRequest& request, std::stop_token stop) {
+    Handle handle = take(parse_url(request.url).origin);
+    HttpResponse response;
+    {
+      Transfer transfer(handle, request);
+      transfer.configure(options_, share_);
+      response = transfer.run(std::move(stop));
+    }
+    give_back(std::move(handle));  // not after an error: its connections may be in any state
+    return response;
+  }
+
+ private:
+  Handle take(const Origin& origin) {
+    const std::lock_guard lock(mutex_);
+    auto best = idle_.end();
+    for (auto i = idle_.begin(); i != idle_.end(); ++i) {
+      if (i->origin == origin) best = i;
+    }
+    if (best == idle_.end() && idle_.size() >= kIdleHandles) best = idle_.begin();
+    if (best == idle_.end()) {
+      Handle fresh;
+      fresh.origin = origin;
+      return fresh;
+    }
+    Handle handle = std::move(*best);
+    idle_.erase(best);
+    handle.origin = origin;
+    return handle;
+  }
+
+  void give_back(Handle handle) {
+    Curl::library().easy_reset(handle.easy());  // drops all pointers to the request
+    const std::lock_guard lock(mutex_);
+    idle_.push_back(std::move(handle));
+  }
+
+  const CurlOptions options_;
+  const Share share_;
+  std::mutex mutex_;
+  std::vector<Handle> idle_;  // declared after share_: closed before it
+};
+
+CurlTransport::CurlTransport(CurlOptions options) : options_(std::move(options)) {}
+CurlTransport::~CurlTransport() = default;
+
+CurlTransport::Pool& CurlTransport::pool() {
+  const std::lock_guard lock(mutex_);
+  if (!pool_) pool_ = std::make_unique<Pool>(options_);
+  return *pool_;
+}
+
+HttpResponse CurlTransport::perform(const HttpRequest& request, std::stop_token stop) {
+  return pool().perform(request, std::move(stop));
+}
+
+}  // namespace strake::registry

@@ -1,0 +1,119 @@
+#include "registry/registry_error.h"
+
+#include <nlohmann/json.hpp>
+
+#include "layers/base/log.h"
+#include "layers/oci/json.h"
+
+namespace strake::registry {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+
+constexpr std::size_t kShownEntries = 3;
+constexpr std::size_t kShownBytes = 300;
+
+std::string text_of(const nlohmann::json& entry, const char* key) {
+  const auto found = entry.find(key);
+  if (found == entry.end() || found->is_null()) return "";
+  return found->is_string() ? found->get<std::string>() : found->dump();
+}
+
+/// One line, safe for a terminal.
+std::string shown(std::string_view text) {
+  const bool cut = text.size() > kShownBytes;
+  std::string result = base::quoted(base::redacted(text.substr(0, kShownBytes)));
+  result = result.substr(1, result.size() - 2);
+  return cut ? result + "…" : result;
+}
+
+std::string describe(const RegistryErrorEntry& entry) {
+  std::string text = entry.code;
+  if (!entry.message.empty()) text += (text.empty() ? "" : ": ") + entry.message;
+  const bool adds = !entry.detail.empty() && entry.detail != "{}" && entry.detail != "[]" &&
+                    text.find(entry.detail) == text.npos;
+  if (adds) text += " (" + entry.detail + ")";
+  return text;
+}
+
+/// What a body that is not the specification's JSON says: proxies and load balancers answer with a
+/// line of text, or with a web page that helps nobody.
+std::string plain_text(std::string_view body) {
+  const std::size_t begin = body.find_first_not_of(" \t\r\n");
+  if (begin == body.npos || body[begin] == '<') return "";
+  body.remove_prefix(begin);
+  return std::string(body.substr(0, body.find_first_of("\r\n")));
+}
+
+std::string_view outcome(int status) {
+  switch (status) {
+    case 401:
+    case 403:
+      return "denied";
+    case 404:
+      return "not found";
+    case 429:
+      return "too many requests";
+    default:
+      return status >= 500 ? "the registry failed" : "refused by the registry";
+  }
+}
+
+ErrorCode code_of(int status) {
+  if (status == 401 || status == 403) return ErrorCode::denied;
+  if (status == 404) return ErrorCode::not_found;
+  if (status == 408 || status == 429 || status >= 500) return ErrorCode::unavailable;
+  return ErrorCode::unsupported;
+}
+
+}  // namespace
+
+std::vector<RegistryErrorEntry> parse_error_body(std::string_view body) {
+  std::vector<RegistryErrorEntry> entries;
+  try {
+    const nlohmann::json document = oci::parse_json(body, "error body");
+    if (!document.is_object()) return {};
+    const auto errors = document.find("errors");
+    if (errors != document.end() && errors->is_array()) {
+      for (const nlohmann::json& entry : *errors) {
+        if (!entry.is_object()) continue;
+        entries.push_back(
+            {text_of(entry, "code"), text_of(entry, "message"), text_of(entry, "detail")});
+      }
+    } else if (document.contains("details") || document.contains("message")) {
+      // Docker's token server and some proxies answer {"details": "..."} or {"message": "..."}.
+      entries.push_back({"", text_of(document, "details") + text_of(document, "message"), ""});
+    }
+  } catch (const Error&) {
+    return {};  // not JSON: describe() shows it as text
+  }
+  return entries;
+}
+
+std::string describe(const HttpResponse& response) {
+  std::string text;
+  const std::vector<RegistryErrorEntry> entries = parse_error_body(response.body);
+  for (std::size_t i = 0; i < entries.size() && i < kShownEntries; ++i) {
+    const std::string entry = describe(entries[i]);
+    if (!entry.empty()) text += (text.empty() ? "" : "; ") + entry;
+  }
+  if (entries.empty()) text = plain_text(response.body);
+  std::string result = std::to_string(response.status);
+  if (!text.empty()) result += ", " + shown(text);
+  return result;
+}
+
+Error registry_error(std::string_view what, const HttpResponse& response) {
+  Error error(code_of(response.status), std::string(what) + ": " +
+                                            std::string(outcome(response.status)) + " (" +
+                                            describe(response) + ")");
+  if (response.status == 429) {
+    const std::string_view wait = response.headers.get("Retry-After");
+    if (!wait.empty()) error.add_note("the registry asks to wait: " + shown(wait));
+    error.set_hint("try again later, or log in: registries limit anonymous clients most");
+  }
+  return error;
+}
+
+}  // namespace strake::registry

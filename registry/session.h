@@ -1,0 +1,83 @@
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "registry/authorizer.h"
+#include "registry/client.h"
+#include "registry/stream_limit.h"
+#include "registry/url.h"
+
+namespace strake::registry {
+
+/// What a request may do to a repository.
+enum class Access { pull, push };
+
+/// One request to a registry's API.
+struct Call {
+  std::string method = "GET";
+  oci::Repository repository;      // path "" for the registry itself
+  std::string target;              // path and query of the API: "/v2/team/app/tags/list"
+  std::optional<Url> upload = {};  // instead of `target`: where an upload goes
+  HttpHeaders headers = {};
+  std::vector<std::string> scopes = {};
+  BlobOpener open_body = {};  // called for each attempt
+  std::uint64_t body_size = 0;
+  /// As HttpRequest::route, but asked only for successful responses (2xx).
+  std::function<base::ByteSink*(const HttpResponse&)> route = {};
+};
+
+/// Everything between a verb and the wire: which URL a registry has, plain http or TLS, its
+/// certificates, authorization, redirects, the number of streams, retries. Thread-safe.
+class Session {
+ public:
+  Session(HttpTransport& http, const Credentials& credentials, ClientOptions options);
+  ~Session();
+
+  /// One attempt: answers challenges (twice at most) and follows redirects of GET and HEAD. Status
+  /// codes are values; throws as HttpTransport::perform and for refused redirects.
+  HttpResponse send(const Call& call, std::stop_token stop);
+
+  /// send(), tried again as the policy says. For requests that may be repeated safely.
+  HttpResponse send_with_retries(const Call& call, std::stop_token stop);
+
+  /// Runs `attempt` until its response is not worth trying again for, or attempts are used up: the
+  /// last response is returned, the last Error(unavailable) thrown.
+  HttpResponse with_retries(std::stop_token stop, const std::function<HttpResponse()>& attempt);
+
+  Retry new_retry() const { return Retry(options_.retry, options_.environment); }
+
+  /// The URL of an upload from a Location field. It must be of the registry's own origin: what is
+  /// uploaded and the credentials go nowhere else. Throws Error(denied).
+  Url upload_url(const oci::Repository& repository, const HttpResponse& response,
+                 const std::string& requested, std::stop_token stop);
+
+ private:
+  struct Registry;
+
+  Registry& registry_of(const std::string& host);
+  void connect(Registry& registry, std::stop_token stop);
+  void probe(Registry& registry, std::stop_token stop);
+  bool answers(const Registry& registry, std::stop_token stop);
+  HttpResponse follow(const Registry& registry, const Call& call, const std::string& authorization,
+                      bool& left_origin, std::stop_token stop);
+  HttpResponse perform(const HttpRequest& request, std::stop_token stop);
+  Origin check_redirect(const Registry& registry, const Url& from, const Url& to) const;
+
+  HttpTransport& http_;
+  const ClientOptions options_;
+  Authorizer authorizer_;
+  std::mutex mutex_;  // guards what follows
+  std::map<std::string, std::unique_ptr<Registry>> registries_;
+};
+
+/// "repository:team/app:pull" or "…:pull,push".
+std::string scope_of(const oci::Repository& repository, Access access);
+
+}  // namespace strake::registry
