@@ -27,7 +27,7 @@ class FileModeChange {
     char copy_from = 0;        // u, g or o
   };
 
-  static void parse_clause(std::string_view clause, std::vector<Clause>& out);
+  static bool parse_clause(std::string_view clause, std::vector<Clause>& out);
 
   bool absolute_ = false;
   std::uint32_t mode_ = 0;

@@ -233,7 +233,11 @@ bool Glob::may_match_below(std::string_view directory) const {
 }
 
 bool has_wildcards(std::string_view path) {
-  return path.find_first_of("*?[\\") != std::string_view::npos;
+  for (std::size_t i = 0; i < path.size(); ++i) {
+    if (path[i] == '*' || path[i] == '?' || path[i] == '[') return true;
+    if (path[i] == '\\') ++i;
+  }
+  return false;
 }
 
 std::string clean_path(std::string_view path) {

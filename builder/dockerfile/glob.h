@@ -64,7 +64,7 @@ class Glob {
   bool literal_ = false;  // the prefix is the whole pattern: a comparison will do
 };
 
-/// Whether `path` holds a character that Glob would not take literally.
+/// Whether `path` is a pattern: it has a `*`, `?` or `[` that is not escaped.
 bool has_wildcards(std::string_view path);
 
 /// Go's filepath.Clean: "." and ".." resolved by text, slashes single, none at the end; "." for

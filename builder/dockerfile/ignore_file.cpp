@@ -17,8 +17,9 @@ using base::ErrorCode;
 IgnorePattern parse_pattern(std::string_view text, int line) {
   IgnorePattern pattern{std::string(text), {}, text[0] == '!', line};
   if (pattern.negated) text = trim(text.substr(1));
-  if (text.empty())
-    throw Error(ErrorCode::invalid_input, "the pattern \"!\" takes back nothing")
+  if (text.empty() || (pattern.negated && clean_path(text) == "/"))
+    throw Error(ErrorCode::invalid_input,
+                "the pattern " + excerpt(pattern.as_written) + " takes back nothing")
         .hint("write what to take back behind the \"!\"");
   pattern.path = clean_path(text);
   if (pattern.path.size() > 1 && pattern.path[0] == '/') pattern.path.erase(0, 1);

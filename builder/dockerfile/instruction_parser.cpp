@@ -378,6 +378,13 @@ constexpr std::pair<std::string_view, Parser> kParsers[] = {
     {"WORKDIR", parse_workdir},
 };
 
+/// Could be meant as an instruction.
+bool is_word(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+  });
+}
+
 [[noreturn]] void fail_unknown(const Statement& statement) {
   Error error(ErrorCode::invalid_input, "unknown instruction " + excerpt(statement.keyword));
   std::vector<std::string> names;
@@ -385,8 +392,8 @@ constexpr std::pair<std::string_view, Parser> kParsers[] = {
   const std::string similar = base::nearest(statement.keyword, names);
   if (!similar.empty()) {
     error.set_hint("write \"" + similar + "\", if that is what you mean");
-  } else if (!statement.keyword.empty()) {
-    error.set_hint("end the line before with \"\\\", if this is part of it");
+  } else if (!is_word(statement.keyword)) {
+    error.set_hint("end the line before with \"\\\", if this line is part of it");
   }
   throw error;
 }
