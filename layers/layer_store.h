@@ -53,7 +53,8 @@ class LayerStore {
   base::FileDescriptor open_tree(const base::DiffId& layer) const;
 
   /// Unpacks a layer's tar; throws Error(corrupt) unless it hashes to `expected`. Of several
-  /// processes that want the same layer one does it, the others wait and take the result.
+  /// processes that want the same layer one does it, the others wait and take the result: `tar` is
+  /// then not read.
   oci::Layer unpack(base::ByteSource& tar, const base::DiffId& expected) const;
 
   /// Seals a tree made in ingest/ (`work/tree`, as MountStack::take_upper gives it): hashes its
@@ -65,8 +66,8 @@ class LayerStore {
   /// Ends it: the layer is stored.
   oci::Layer seal(LayerWriter&& writer) const;
 
-  /// Writes the tar of a layer: from its tree, else from a blob of it in the BlobStore. Layers that
-  /// were pulled are written from their blobs, since a tree does not keep how its tar was spelled.
+  /// Writes the tar of a layer: from its tree if it was made here, else from a blob of it in the
+  /// BlobStore, since a tree does not keep how somebody else's tar was spelled.
   /// Throws Error(corrupt) at the end if the digest is not the layer's (a tree is then set aside);
   /// Error(not_found) if there is neither.
   void write_tar(const base::DiffId& layer, base::ByteSink& to) const;
@@ -90,6 +91,19 @@ class LayerStore {
   void set_tree_aside(const base::DiffId& layer) const;
 
  private:
+  std::filesystem::path directory_of(const base::DiffId& layer) const;
+  base::FileLock lock(const base::DiffId& layer) const;
+  enum class Origin {
+    unpacked,  // from a tar of somebody else's; the tree does not give the same bytes again
+    sealed,    // made here; the tree gives the tar again
+  };
+  friend struct LayerRecord;
+  void publish(const base::TempDirectory& work, const oci::Layer& layer, Origin origin) const;
+  oci::Layer keep(const base::TempDirectory& work, const oci::Layer& layer) const;
+  void write_tar_of_tree(const base::DiffId& layer, base::ByteSink& to) const;
+  void write_tar_of_blob(const base::DiffId& layer, const oci::Descriptor& blob,
+                         base::ByteSink& to) const;
+
   const Store* store_;
   const BlobStore* blobs_;
 };

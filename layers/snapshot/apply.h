@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 
 #include "layers/base/stream.h"
 #include "layers/snapshot/xattr_policy.h"
@@ -12,6 +13,11 @@ struct ApplyOptions {
   /// Overlay form keeps whiteouts (as devices 0:0) and opaque marks, for a tree that is one layer of
   /// a stack. Else the directory is a whole file system and whiteouts remove what is in it.
   bool overlay_form = true;
+  /// Who owns everything, instead of whom the tar names (ADD --chown).
+  struct Owner {
+    std::uint32_t uid, gid;
+  };
+  std::optional<Owner> owner = std::nullopt;
 };
 
 struct ApplyResult {

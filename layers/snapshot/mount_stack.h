@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "layers/base/digest.h"
+#include "layers/base/fd.h"
 #include "layers/base/files.h"
 #include "layers/base/rooted_directory.h"
 #include "layers/store.h"
@@ -40,17 +41,21 @@ class MountStack {
   const base::RootedDirectory& root() const noexcept { return root_; }
   /// The mount: what fsmount or open_tree gave (O_PATH).
   int fd() const noexcept { return root_.fd(); }
-  bool writable() const noexcept { return static_cast<bool>(upper_); }
+  bool writable() const noexcept { return writable_; }
 
   /// Lets go of the mount and hands over what was written, in overlay form: `path()/"tree"`.
   /// Everything that had the mount attached must have ended.
   base::TempDirectory take_upper() &&;
 
   /// The upper directory while still mounted (for looking only).
-  std::filesystem::path upper() const { return upper_.path() / "tree"; }
+  std::filesystem::path upper() const { return work_.path() / "tree"; }
 
  private:
-  base::TempDirectory upper_;  // tree/ and work/; none if read-only
+  base::FileDescriptor mount(const Store& store,
+                             std::span<const std::filesystem::path> bottom_to_top) const;
+
+  base::TempDirectory work_;  // tree/ (the upper directory) and work/; outlives the mount
+  bool writable_;
   base::RootedDirectory root_;
 };
 

@@ -1,0 +1,35 @@
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "layers/layer_store.h"
+
+namespace strake::layers {
+
+/// What layers/<hex>/layer.json says. Internal to the layer store.
+struct LayerRecord {
+  using Origin = LayerStore::Origin;
+  /// The tree in the directory, if there is one.
+  struct Tree {
+    Origin origin = Origin::unpacked;
+    XattrNamespace xattrs = XattrNamespace::trusted;
+    std::string boot_id;  // of the boot it was made under
+    bool synced = false;
+  };
+
+  std::uint64_t tar_size_bytes = 0;  // 0: not known (no tar is empty)
+  std::optional<Tree> tree;
+  std::vector<KnownBlob> blobs;  // oldest first
+};
+
+/// nullopt if there is none, or if it cannot be read: what is known of a layer can be found again.
+std::optional<LayerRecord> read_layer_record(const std::filesystem::path& directory);
+/// Replaces it atomically. Not synced: after a power cut the old record, the new one or none is
+/// there, and none of them claims more than is true.
+void write_layer_record(const std::filesystem::path& directory, const LayerRecord& record);
+
+}  // namespace strake::layers

@@ -1,0 +1,337 @@
+// Publication of a tree: its record is written first (unsynced, of this boot), then the tree gets
+// its name by rename. A record without a tree promises nothing, and a tree without a record is not
+// trusted, so every instant between is fine. All changes of one layer are made under the lock
+// layers/<hex>/lock.
+
+#include "layers/layer_store.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "layers/archive/compression.h"
+#include "layers/archive/tar_writer.h"
+#include "layers/base/error.h"
+#include "layers/base/log.h"
+#include "layers/base/rooted_directory.h"
+#include "layers/layer_record.h"
+#include "layers/snapshot/apply.h"
+#include "layers/snapshot/diff.h"
+#include "layers/snapshot/tree_walk.h"
+
+namespace strake::layers {
+namespace fs = std::filesystem;
+using base::DiffId;
+using base::Error;
+using base::ErrorCode;
+using base::FileDescriptor;
+using base::FileLock;
+using base::system_error;
+
+namespace {
+
+std::string shown(const DiffId& layer) {
+  return "layer " + layer.digest.str();
+}
+
+/// 0 if there is nothing.
+ino_t inode_of(const fs::path& path) {
+  struct ::stat status;
+  return ::lstat(path.c_str(), &status) == 0 ? status.st_ino : 0;
+}
+
+bool is_there(const fs::path& path) {
+  return inode_of(path) != 0;
+}
+
+/// A tree is whole if its process renamed it, but its bytes may be in memory only: of another boot,
+/// they are there for sure only if they were synced.
+bool is_trusted(const LayerRecord& record, XattrNamespace xattrs) {
+  if (!record.tree || record.tree->xattrs != xattrs) return false;
+  return record.tree->synced ||
+         (!base::boot_id().empty() && record.tree->boot_id == base::boot_id());
+}
+
+FileDescriptor open_directory(const fs::path& path) {
+  FileDescriptor directory(
+      ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!directory) throw system_error(errno, "open", path.native());
+  return directory;
+}
+
+/// The root directory of a stack is that of its topmost layer; no layer says anything about it, so
+/// they all have the same.
+void normalise_root(int tree) {
+  if (::fchown(tree, ::geteuid(), ::getegid()) != 0 || ::fchmod(tree, 0755) != 0)
+    throw system_error(errno, "change the mode of", "layer tree");
+}
+
+fs::path make_tree_directory(const base::TempDirectory& work) {
+  fs::path tree = work.path() / "tree";
+  if (::mkdir(tree.c_str(), 0755) != 0) throw system_error(errno, "create", tree.native());
+  return tree;
+}
+
+/// Hashes what is read through it.
+class HashingSource final : public base::ByteSource {
+ public:
+  explicit HashingSource(base::ByteSource& from) : from_(from) {}
+  std::size_t read(std::span<std::byte> buffer) override {
+    const std::size_t count = from_.read(buffer);
+    sha256_.update(buffer.first(count));
+    size_bytes_ += count;
+    return count;
+  }
+  std::uint64_t size_bytes() const noexcept { return size_bytes_; }
+  base::Digest finish() { return sha256_.finish(); }
+
+ private:
+  base::ByteSource& from_;
+  base::Sha256 sha256_;
+  std::uint64_t size_bytes_ = 0;
+};
+
+}  // namespace
+
+fs::path LayerStore::directory_of(const DiffId& layer) const {
+  return store_->layers() / layer.digest.hex();
+}
+
+fs::path LayerStore::tree_path(const DiffId& layer) const {
+  return directory_of(layer) / "tree";
+}
+
+/// Makes the layer's directory, and locks it.
+FileLock LayerStore::lock(const DiffId& layer) const {
+  const fs::path directory = directory_of(layer);
+  if (::mkdir(directory.c_str(), 0700) != 0 && errno != EEXIST)
+    throw system_error(errno, "create", directory.native());
+  return FileLock(directory / "lock", FileLock::Mode::exclusive);
+}
+
+bool LayerStore::has_tree(const DiffId& layer) const {
+  const std::optional<LayerRecord> record = read_layer_record(directory_of(layer));
+  return record && is_trusted(*record, store_->xattr_namespace()) && is_there(tree_path(layer));
+}
+
+std::optional<oci::Layer> LayerStore::find(const DiffId& layer) const {
+  const std::optional<LayerRecord> record = read_layer_record(directory_of(layer));
+  if (!record || record->tar_size_bytes == 0) return std::nullopt;
+  return oci::Layer{layer, record->tar_size_bytes};
+}
+
+FileDescriptor LayerStore::open_tree(const DiffId& layer) const {
+  if (!has_tree(layer))
+    throw Error(ErrorCode::not_found, shown(layer) + " is not unpacked in the store");
+  return open_directory(tree_path(layer));
+}
+
+oci::Layer LayerStore::unpack(base::ByteSource& tar, const DiffId& expected) const {
+  const FileLock making = lock(expected);
+  if (has_tree(expected)) return *find(expected);  // made by another process while we waited
+
+  const base::TempDirectory work = store_->make_ingest("unpack-");
+  const fs::path tree = make_tree_directory(work);
+  const FileDescriptor directory = open_directory(tree);
+  HashingSource hashed(tar);
+  const ApplyResult applied =
+      apply_layer(hashed, directory.get(), {.xattrs = store_->xattr_namespace()});
+  const base::Digest digest = hashed.finish();
+  if (digest != expected.digest)
+    throw Error(ErrorCode::corrupt, shown(expected) + " has another content than it should: got " +
+                                        digest.str() + " (" +
+                                        std::to_string(hashed.size_bytes()) + " bytes)");
+  if (applied.dropped_entries + applied.dropped_xattrs > 0)
+    base::log_info(shown(expected) + ": left out " + std::to_string(applied.dropped_entries) +
+                   " entries and " + std::to_string(applied.dropped_xattrs) +
+                   " attributes that layers may not carry");
+  normalise_root(directory.get());
+  const oci::Layer layer = {expected, hashed.size_bytes()};
+  publish(work, layer, LayerRecord::Origin::unpacked);
+  return layer;
+}
+
+/// Gives `work/tree` its name. The caller holds the layer's lock.
+void LayerStore::publish(const base::TempDirectory& work, const oci::Layer& layer,
+                         LayerRecord::Origin origin) const {
+  const fs::path directory = directory_of(layer.diff_id);
+  const fs::path tree = directory / "tree";
+  // What is in the way is of another boot, and not to be trusted. It goes with `work`.
+  if (is_there(tree) && ::rename(tree.c_str(), (work.path() / "old").c_str()) != 0)
+    throw system_error(errno, "replace", tree.native());
+
+  LayerRecord record = read_layer_record(directory).value_or(LayerRecord());
+  record.tar_size_bytes = layer.tar_size_bytes;
+  record.tree = {origin, store_->xattr_namespace(), base::boot_id(), false};
+  write_layer_record(directory, record);
+  if (::rename((work.path() / "tree").c_str(), tree.c_str()) != 0)
+    throw system_error(errno, "store", tree.native());
+}
+
+oci::Layer LayerStore::adopt(base::TempDirectory&& work, const SealOptions& options) const {
+  const base::TempDirectory taken = std::move(work);
+  const FileDescriptor tree = open_directory(taken.path() / "tree");
+  base::HashingSink hash(options.also);
+  TarWriter tar(hash);
+  write_tree_as_tar(tree.get(), tar,
+                    {.xattrs = store_->xattr_namespace(), .clamp_mtime = options.clamp_mtime});
+  tar.finish();
+  normalise_root(tree.get());
+  return keep(taken, {{hash.finish()}, hash.size_bytes()});
+}
+
+LayerWriter LayerStore::writer(const SealOptions& options) const {
+  return LayerWriter(store_->make_ingest("layer-"), {.xattrs = store_->xattr_namespace(),
+                                                     .clamp_mtime = options.clamp_mtime,
+                                                     .also = options.also});
+}
+
+oci::Layer LayerStore::seal(LayerWriter&& writer) const {
+  const LayerWriter::Finished finished = std::move(writer).finish();
+  return keep(finished.work, finished.layer);
+}
+
+/// Publishes a tree that was made here, unless the layer is there already.
+oci::Layer LayerStore::keep(const base::TempDirectory& work, const oci::Layer& layer) const {
+  const FileLock making = lock(layer.diff_id);
+  if (!has_tree(layer.diff_id)) publish(work, layer, LayerRecord::Origin::sealed);
+  return layer;
+}
+
+void LayerStore::write_tar(const DiffId& layer, base::ByteSink& to) const {
+  const std::optional<LayerRecord> record = read_layer_record(directory_of(layer));
+  const bool has_our_tree = record && is_trusted(*record, store_->xattr_namespace()) &&
+                            is_there(tree_path(layer));
+  if (has_our_tree && record->tree->origin == LayerRecord::Origin::sealed)
+    return write_tar_of_tree(layer, to);
+  if (record) {
+    for (const KnownBlob& known : record->blobs) {
+      if (blobs_->size(known.blob.digest) == known.blob.size)
+        return write_tar_of_blob(layer, known.blob, to);
+    }
+  }
+  throw Error(ErrorCode::not_found, shown(layer) + " is not in the store");
+}
+
+void LayerStore::write_tar_of_tree(const DiffId& layer, base::ByteSink& to) const {
+  const FileDescriptor tree = open_directory(tree_path(layer));
+  base::HashingSink hash(&to);
+  TarWriter tar(hash);
+  write_tree_as_tar(tree.get(), tar, {.xattrs = store_->xattr_namespace()});
+  tar.finish();
+  if (const base::Digest digest = hash.finish(); digest != layer.digest) {
+    set_tree_aside(layer);
+    throw Error(ErrorCode::corrupt, "the tree of " + shown(layer) +
+                                        " was changed in the store: its tar has digest " +
+                                        digest.str())
+        .hint("run the build again: the step will be repeated");
+  }
+}
+
+void LayerStore::write_tar_of_blob(const DiffId& layer, const oci::Descriptor& blob,
+                                   base::ByteSink& to) const {
+  const oci::Compression compression =
+      oci::layer_compression(blob.media_type).value_or(oci::Compression::none);
+  const auto tar = make_decompressor(blobs_->open(blob), archive_compression(compression));
+  base::HashingSink hash(&to);
+  base::copy(*tar, hash);
+  if (const base::Digest digest = hash.finish(); digest != layer.digest)
+    throw Error(ErrorCode::corrupt, "blob " + blob.digest.str() + " is not a form of " +
+                                        shown(layer) + ": its tar has digest " + digest.str());
+}
+
+void LayerStore::add_blob(const DiffId& layer, const oci::Descriptor& blob,
+                          const oci::Repository* seen_in) const {
+  const FileLock changing = lock(layer);
+  LayerRecord record = read_layer_record(directory_of(layer)).value_or(LayerRecord());
+  auto known = std::ranges::find(record.blobs, blob.digest,
+                                 [](const KnownBlob& entry) { return entry.blob.digest; });
+  bool changed = false;
+  if (known == record.blobs.end()) {
+    record.blobs.push_back({blob, {}});
+    known = record.blobs.end() - 1;
+    changed = true;
+  }
+  if (seen_in != nullptr) {
+    auto& repositories = known->repositories;
+    const auto place = std::ranges::lower_bound(repositories, *seen_in);
+    if (place == repositories.end() || *place != *seen_in) {
+      repositories.insert(place, *seen_in);
+      changed = true;
+    }
+  }
+  if (changed) write_layer_record(directory_of(layer), record);
+}
+
+std::vector<KnownBlob> LayerStore::blobs(const DiffId& layer) const {
+  std::optional<LayerRecord> record = read_layer_record(directory_of(layer));
+  return record ? std::move(record->blobs) : std::vector<KnownBlob>();
+}
+
+void LayerStore::sync_all() const {
+  struct Unsynced {
+    DiffId layer;
+    ino_t tree;
+  };
+  std::vector<Unsynced> unsynced;
+  for (const DiffId& layer : list()) {
+    const std::optional<LayerRecord> record = read_layer_record(directory_of(layer));
+    if (record && record->tree && !record->tree->synced && record->tree->boot_id == base::boot_id())
+      if (const ino_t tree = inode_of(tree_path(layer)); tree != 0) unsynced.push_back({layer, tree});
+  }
+  if (unsynced.empty()) return;
+  if (::syncfs(store_->root_fd()) != 0)
+    throw system_error(errno, "sync", store_->root().native());
+  for (const auto& [layer, tree] : unsynced) {
+    const FileLock changing = lock(layer);
+    std::optional<LayerRecord> record = read_layer_record(directory_of(layer));
+    // A tree that took this one's place meanwhile was not synced.
+    if (!record || !record->tree || inode_of(tree_path(layer)) != tree) continue;
+    record->tree->synced = true;
+    write_layer_record(directory_of(layer), *record);
+  }
+}
+
+std::vector<DiffId> LayerStore::list() const {
+  const FileDescriptor directory = open_directory(store_->layers());
+  std::vector<DiffId> layers;
+  for (const std::string& name : base::list_directory(directory.get(), store_->layers().native()))
+    if (name.size() == 64) layers.push_back({base::Digest::from_hex(name)});
+  return layers;
+}
+
+std::uint64_t LayerStore::disk_usage(const DiffId& layer) const {
+  if (!is_there(tree_path(layer))) return 0;
+  const FileDescriptor tree = open_directory(tree_path(layer));
+  TreeWalk walk(tree.get(), store_->xattr_namespace(), true);
+  std::uint64_t blocks = 0;
+  while (walk.next()) {
+    const struct ::stat& status = walk.status();
+    // A file of n links is met n times.
+    blocks += static_cast<std::uint64_t>(status.st_blocks) /
+              (S_ISDIR(status.st_mode) ? 1 : std::max<nlink_t>(status.st_nlink, 1));
+  }
+  return blocks * 512;
+}
+
+void LayerStore::remove(const DiffId& layer) const {
+  // The record goes last: what is left after an interruption is an untrusted tree or none.
+  const fs::path directory = directory_of(layer);
+  base::remove_tree(directory / "tree");
+  base::remove_tree(directory);
+}
+
+void LayerStore::set_tree_aside(const DiffId& layer) const {
+  const FileLock changing = lock(layer);
+  base::log_warning("the tree of " + shown(layer) + " is damaged: moved to " +
+                    store_->quarantine().native());
+  const fs::path aside = store_->quarantine() / (layer.digest.hex() + "." + base::random_name());
+  if (::rename(tree_path(layer).c_str(), aside.c_str()) != 0 && errno != ENOENT)
+    throw system_error(errno, "quarantine", tree_path(layer).native());
+}
+
+}  // namespace strake::layers

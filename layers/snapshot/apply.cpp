@@ -1,0 +1,309 @@
+// Unpacking a layer.
+//
+// In overlay form the tree must say the same as the tar wherever a whiteout stands in it, though a
+// path can be either a whiteout device or a file of this layer:
+//
+//     in the layer                what the tree has
+//     .wh.x                       x, device 0:0
+//     .wh.x and a file x          the file (it hides what is below anyway)
+//     .wh.x and a directory x     the directory, opaque
+//     .wh..wh..opq in x           x, opaque
+//
+// A directory that takes the place of anything else is opaque too: what it replaced hid the lower
+// layers' directory of that name, if there is one.
+
+#include "layers/snapshot/apply.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <string>
+#include <unordered_set>
+#include <vector>
+
+#include "layers/archive/tar_reader.h"
+#include "layers/base/error.h"
+#include "layers/snapshot/layer_directories.h"
+#include "layers/snapshot/whiteout.h"
+
+namespace strake::layers {
+using base::Error;
+using base::ErrorCode;
+using base::FileDescriptor;
+using base::system_error;
+
+namespace {
+
+class LayerUnpacker {
+ public:
+  LayerUnpacker(int root, const ApplyOptions& options)
+      : options_(options),
+        root_(root),
+        maker_(options.xattrs, options.overlay_form),
+        directories_(root, maker_, options.overlay_form,
+                     [this](const std::string& path) { note(path); }),
+        buffer_(base::kStreamBufferBytes) {}
+
+  ApplyResult unpack(base::ByteSource& tar) {
+    TarReader reader(tar);
+    while (std::optional<TarEntry> entry = reader.next()) {
+      ++result_.entries;
+      try {
+        add(*entry, reader);
+      } catch (Error& error) {
+        error.add_context("unpacking " + base::quoted(entry->path));
+        throw;
+      }
+    }
+    directories_.finish();
+    // The digest of a layer covers what stands behind the archive's end too.
+    reader.drain_to_end();
+    result_.dropped_xattrs = reader.dropped_xattrs() + maker_.dropped_xattrs();
+    return result_;
+  }
+
+ private:
+  using Directory = LayerDirectories::Directory;
+  using Missing = LayerDirectories::Missing;
+
+  void add(TarEntry& entry, TarReader& reader);
+  void add_root(const TarEntry& entry);
+  void add_file(const TarEntry& entry, const Directory& parent, const std::string& name,
+                base::ByteSource& content);
+  void add_directory(const TarEntry& entry, const Directory& parent, const std::string& name);
+  void add_hard_link(const TarEntry& entry, const Directory& parent, const std::string& name);
+  void add_other(const TarEntry& entry, const Directory& parent, const std::string& name);
+  void add_whiteout(std::string_view directory, const std::string& target, struct timespec mtime);
+  void add_opaque_mark(std::string_view directory, struct timespec mtime);
+  void remove_lower(const std::string& path);
+  void note(const std::string& path) {
+    if (!options_.overlay_form) made_.insert(path);
+  }
+
+  const ApplyOptions& options_;
+  int root_;
+  NodeMaker maker_;
+  LayerDirectories directories_;
+  std::vector<std::byte> buffer_;
+  /// What this layer brought; kept only where whiteouts remove things at once.
+  std::unordered_set<std::string> made_;
+  ApplyResult result_;
+};
+
+/// ".wh.x/y": a directory of such a name cannot be told from a whiteout.
+void refuse_whiteout_directories(std::string_view directory) {
+  while (!directory.empty()) {
+    const auto [above, name] = split_path(directory);
+    if (name.starts_with(kWhiteoutPrefix))
+      throw Error(ErrorCode::corrupt,
+                  base::quoted(name) + " names a whiteout, and so can have nothing below it");
+    directory = above;
+  }
+}
+
+void LayerUnpacker::add(TarEntry& entry, TarReader& reader) {
+  if (entry.path == ".") return add_root(entry);
+  if (options_.owner) {
+    entry.uid = options_.owner->uid;
+    entry.gid = options_.owner->gid;
+  }
+  const auto [directory, name_view] = split_path(entry.path);
+  const std::string name(name_view);
+  if (entry.path.find(kWhiteoutPrefix) != std::string::npos) refuse_whiteout_directories(directory);
+  const WhiteoutName whiteout = parse_whiteout(name);
+  switch (whiteout.kind) {
+    case WhiteoutName::Kind::none:
+      break;
+    case WhiteoutName::Kind::remove:
+      return add_whiteout(directory, std::string(whiteout.target), entry.mtime);
+    case WhiteoutName::Kind::opaque:
+      return add_opaque_mark(directory, entry.mtime);
+    case WhiteoutName::Kind::ignored:
+      ++result_.dropped_entries;
+      return;
+    case WhiteoutName::Kind::invalid:
+      throw Error(ErrorCode::corrupt, base::quoted(name) + " is a whiteout of nothing");
+  }
+  if (entry.is_overlay_whiteout()) {
+    ++result_.dropped_entries;
+    return;
+  }
+
+  const Directory parent = *directories_.find(directory, Missing::make, entry.mtime);
+  switch (entry.type) {
+    case EntryType::file:
+      add_file(entry, parent, name, reader.data());
+      break;
+    case EntryType::directory:
+      add_directory(entry, parent, name);
+      break;
+    case EntryType::hardlink:
+      add_hard_link(entry, parent, name);
+      break;
+    case EntryType::symlink:
+    case EntryType::character_device:
+    case EntryType::block_device:
+    case EntryType::fifo:
+      add_other(entry, parent, name);
+      break;
+  }
+  note(join_path(parent.path, name));
+}
+
+/// A layer's root is the root of the whole stack, and no layer's to change (see diff.cpp).
+void LayerUnpacker::add_root(const TarEntry& entry) {
+  if (options_.overlay_form) return;
+  maker_.set_directory_metadata(root_, entry);
+  directories_.defer("", entry.mode, entry.mtime);
+}
+
+void LayerUnpacker::add_file(const TarEntry& entry, const Directory& parent,
+                             const std::string& name, base::ByteSource& content) {
+  FileDescriptor file = maker_.create_file(parent.fd, name);
+  if (!file && errno == EEXIST) {
+    // Never opened for writing: it may be a hard link to another file.
+    directories_.clear(parent, name);
+    file = maker_.create_file(parent.fd, name);
+  }
+  if (!file) throw system_error(errno, "create", entry.path);
+  for (std::uint64_t left = entry.size_bytes; left > 0;) {
+    const auto piece = std::span(buffer_).first(std::min<std::uint64_t>(left, buffer_.size()));
+    const std::size_t count = base::read_full(content, piece);
+    if (count < piece.size()) throw Error(ErrorCode::corrupt, "the archive ends within a file");
+    base::write_full(file.get(), piece, entry.path);
+    left -= count;
+  }
+  result_.content_bytes += entry.size_bytes;
+  maker_.set_file_metadata(file.get(), entry);
+}
+
+void LayerUnpacker::add_directory(const TarEntry& entry, const Directory& parent,
+                                  const std::string& name) {
+  bool replaces = false;
+  int error = maker_.create_other(parent.fd, name, entry);
+  if (error == EEXIST) {
+    struct ::stat status;
+    if (::fstatat(parent.fd, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
+      throw system_error(errno, "look at", entry.path);
+    error = 0;
+    if (!S_ISDIR(status.st_mode)) {
+      directories_.clear(parent, name);
+      replaces = true;
+      error = maker_.create_other(parent.fd, name, entry);
+    }
+  }
+  if (error != 0) throw system_error(error, "create directory", entry.path);
+  const std::string path = join_path(parent.path, name);
+  const Directory directory = *directories_.find(path, Missing::tell);
+  maker_.set_directory_metadata(directory.fd, entry);
+  if (replaces && options_.overlay_form) maker_.make_opaque(directory.fd, path);
+  directories_.defer(path, entry.mode, entry.mtime);
+}
+
+void LayerUnpacker::add_hard_link(const TarEntry& entry, const Directory& parent,
+                                  const std::string& name) {
+  const Error refused(ErrorCode::corrupt, "the hard link's target " +
+                                              base::quoted(entry.link_target) +
+                                              " is not a file of this layer");
+  const auto [directory, target_name] = split_path(entry.link_target);
+  const std::string target(target_name);
+  // Looking for the target may close the parent that the caller found.
+  const FileDescriptor into(::openat(parent.fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!into) throw system_error(errno, "open directory", parent.path);
+  const std::optional<Directory> from = directories_.find(directory, Missing::tell);
+  struct ::stat status;
+  if (!from || ::fstatat(from->fd, target.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) throw refused;
+  if (S_ISDIR(status.st_mode) || is_whiteout(status)) throw refused;
+  if (!options_.overlay_form && !made_.contains(join_path(from->path, target))) throw refused;
+  if (from->path == parent.path && target == name) throw refused;
+
+  const auto link = [&] { return ::linkat(from->fd, target.c_str(), into.get(), name.c_str(), 0); };
+  int result = link();
+  if (result != 0 && errno == EEXIST) {
+    struct ::stat present;
+    if (::fstatat(into.get(), name.c_str(), &present, AT_SYMLINK_NOFOLLOW) == 0 &&
+        present.st_ino == status.st_ino && present.st_dev == status.st_dev)
+      return;
+    if (from->path == join_path(parent.path, name) ||
+        from->path.starts_with(join_path(parent.path, name) + "/"))
+      throw refused;  // it would take the place of a directory its own target is in
+    directories_.clear({into.get(), parent.path}, name);
+    result = link();
+  }
+  if (result != 0) throw system_error(errno, "create hard link", entry.path);
+}
+
+void LayerUnpacker::add_other(const TarEntry& entry, const Directory& parent,
+                              const std::string& name) {
+  int error = maker_.create_other(parent.fd, name, entry);
+  if (error == EEXIST) {
+    directories_.clear(parent, name);
+    error = maker_.create_other(parent.fd, name, entry);
+  }
+  if (error != 0) throw system_error(error, "create", entry.path);
+  maker_.set_other_metadata(parent.fd, name, entry);
+}
+
+void LayerUnpacker::add_whiteout(std::string_view directory, const std::string& target,
+                                 struct timespec mtime) {
+  if (!options_.overlay_form) {
+    if (const auto parent = directories_.find(directory, Missing::tell))
+      remove_lower(join_path(parent->path, target));
+    return;
+  }
+  const Directory parent = *directories_.find(directory, Missing::make, mtime);
+  const int error = create_whiteout(parent.fd, target);
+  if (error == 0) return;
+  if (error != EEXIST) throw system_error(error, "create whiteout", target);
+  struct ::stat status;
+  if (::fstatat(parent.fd, target.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
+    throw system_error(errno, "look at", target);
+  if (!S_ISDIR(status.st_mode)) return;
+  const std::string path = join_path(parent.path, target);
+  maker_.make_opaque(directories_.find(path, Missing::tell)->fd, path);
+}
+
+void LayerUnpacker::add_opaque_mark(std::string_view directory, struct timespec mtime) {
+  const Missing missing = options_.overlay_form ? Missing::make : Missing::tell;
+  const std::optional<Directory> found = directories_.find(directory, missing, mtime);
+  if (!found) return;
+  if (found->path != directory)
+    throw Error(ErrorCode::corrupt, base::quoted(directory) + " is reached through a symlink");
+  if (options_.overlay_form) {
+    maker_.make_opaque(found->fd, found->path);
+    return;
+  }
+  for (const std::string& name : base::list_directory(found->fd, found->path))
+    remove_lower(join_path(directory, name));
+}
+
+/// Removes `path` but for what this layer brought.
+void LayerUnpacker::remove_lower(const std::string& path) {
+  std::vector<std::string> pending = {path};
+  while (!pending.empty()) {
+    const std::string next = std::move(pending.back());
+    pending.pop_back();
+    if (!made_.contains(next)) {
+      directories_.remove(next);
+      continue;
+    }
+    const auto [directory, name] = split_path(next);
+    const std::optional<Directory> parent = directories_.find(directory, Missing::tell);
+    if (!parent) continue;
+    const FileDescriptor below(::openat(parent->fd, std::string(name).c_str(),
+                                        O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!below) continue;
+    for (const std::string& child : base::list_directory(below.get(), next))
+      pending.push_back(join_path(next, child));
+  }
+}
+
+}  // namespace
+
+ApplyResult apply_layer(base::ByteSource& tar, int root, const ApplyOptions& options) {
+  return LayerUnpacker(root, options).unpack(tar);
+}
+
+}  // namespace strake::layers

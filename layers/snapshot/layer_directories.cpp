@@ -1,0 +1,209 @@
+#include "layers/snapshot/layer_directories.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "layers/base/error.h"
+
+namespace strake::layers {
+using base::Error;
+using base::ErrorCode;
+using base::FileDescriptor;
+using base::system_error;
+
+namespace {
+
+constexpr std::size_t kOpenDirectories = 32;
+constexpr int kLinksFollowed = 40;
+constexpr std::uint32_t kImplicitMode = 0755;
+
+FileDescriptor duplicate(int fd) {
+  const int copy = ::fcntl(fd, F_DUPFD_CLOEXEC, 3);
+  if (copy < 0) throw system_error(errno, "duplicate", "file descriptor");
+  return FileDescriptor(copy);
+}
+
+bool is_within(std::string_view path, std::string_view directory) {
+  return path.starts_with(directory) &&
+         (path.size() == directory.size() || path[directory.size()] == '/');
+}
+
+}  // namespace
+
+std::string join_path(std::string_view directory, std::string_view name) {
+  std::string path;
+  path.reserve(directory.size() + 1 + name.size());
+  path.append(directory);
+  if (!path.empty()) path += '/';
+  return path.append(name);
+}
+
+std::pair<std::string_view, std::string_view> split_path(std::string_view path) {
+  const std::size_t slash = path.rfind('/');
+  if (slash == std::string_view::npos) return {{}, path};
+  return {path.substr(0, slash), path.substr(slash + 1)};
+}
+
+LayerDirectories::LayerDirectories(int root, NodeMaker& maker, bool overlay_form,
+                                   std::function<void(const std::string&)> made)
+    : root_(root),
+      maker_(maker),
+      overlay_form_(overlay_form),
+      made_(std::move(made)),
+      rooted_(duplicate(root)) {}
+
+auto LayerDirectories::cached(std::string_view path) -> const Open* {
+  const auto found = std::ranges::find(open_, path, &Open::path);
+  if (found == open_.end()) return nullptr;
+  open_.splice(open_.begin(), open_, found);
+  return &open_.front();
+}
+
+int LayerDirectories::remember(std::string path, FileDescriptor fd) {
+  if (open_.size() >= kOpenDirectories) open_.pop_back();
+  open_.push_front({std::move(path), std::move(fd)});
+  return open_.front().fd.get();
+}
+
+void LayerDirectories::forget(std::string_view path) {
+  open_.remove_if([path](const Open& open) { return is_within(open.path, path); });
+}
+
+/// Empty with errno ENOENT, ENOTDIR (also for a symlink) or another one.
+FileDescriptor LayerDirectories::open_child(int parent, const std::string& name) const {
+  return FileDescriptor(
+      ::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+}
+
+FileDescriptor LayerDirectories::make_child(int parent, const std::string& name,
+                                            const std::string& path, struct timespec mtime) {
+  TarEntry entry;
+  entry.path = path;
+  entry.type = EntryType::directory;
+  if (const int error = maker_.create_other(parent, name, entry); error != 0)
+    throw system_error(error, "create directory", path);
+  FileDescriptor directory = open_child(parent, name);
+  if (!directory) throw system_error(errno, "open directory", path);
+  maker_.set_directory_metadata(directory.get(), entry);
+  defer(path, kImplicitMode, mtime);
+  made_(path);
+  return directory;
+}
+
+auto LayerDirectories::find(std::string_view wanted, Missing missing, struct timespec mtime)
+    -> std::optional<Directory> {
+  std::string path(wanted);
+  int links = 0;
+  // Start at the deepest directory that is open, and go down from there.
+  std::size_t done = path.size();
+  int current = root_;
+  const auto start = [&] {
+    done = path.size();
+    const Open* open = nullptr;
+    while (done > 0 && (open = cached(std::string_view(path).substr(0, done))) == nullptr) {
+      const std::size_t slash = path.rfind('/', done - 1);
+      done = slash == std::string::npos ? 0 : slash;
+    }
+    current = open != nullptr ? open->fd.get() : root_;
+  };
+  start();
+  while (done < path.size()) {
+    const std::size_t begin = done == 0 ? 0 : done + 1;
+    const std::size_t end = std::min(path.find('/', begin), path.size());
+    const std::string name = path.substr(begin, end - begin);
+    std::string child = path.substr(0, end);
+
+    FileDescriptor directory = open_child(current, name);
+    if (!directory && errno == ENOENT) {
+      if (missing == Missing::tell) return std::nullopt;
+      directory = make_child(current, name, child, mtime);
+    } else if (!directory && errno == ENOTDIR) {
+      struct ::stat status;
+      if (::fstatat(current, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
+        throw system_error(errno, "look at", child);
+      if (S_ISLNK(status.st_mode)) {
+        if (++links > kLinksFollowed) throw system_error(ELOOP, "follow", child);
+        path = rooted_.canonical(child).substr(1) + path.substr(end);
+        while (path.starts_with('/')) path.erase(0, 1);
+        start();
+        continue;
+      }
+      if (!overlay_form_ || !is_whiteout(status))
+        throw Error(ErrorCode::corrupt, base::quoted(child) + " is not a directory");
+      // Removed from the lower layers and made anew in this one.
+      if (missing == Missing::tell) return std::nullopt;
+      if (::unlinkat(current, name.c_str(), 0) != 0) throw system_error(errno, "replace", child);
+      directory = make_child(current, name, child, mtime);
+      maker_.make_opaque(directory.get(), child);
+    } else if (!directory) {
+      throw system_error(errno, "open directory", child);
+    }
+    current = remember(std::move(child), std::move(directory));
+    done = end;
+  }
+  return Directory{current, std::move(path)};
+}
+
+void LayerDirectories::defer(std::string path, std::uint32_t mode, struct timespec mtime) {
+  deferred_.push_back({std::move(path), mode, mtime});
+}
+
+void LayerDirectories::clear(const Directory& parent, const std::string& name) {
+  if (::unlinkat(parent.fd, name.c_str(), 0) == 0) return;
+  if (errno == ENOENT) return;
+  if (errno != EISDIR && errno != EPERM)
+    throw system_error(errno, "replace", join_path(parent.path, name));
+  remove(join_path(parent.path, name));
+}
+
+void LayerDirectories::remove(const std::string& path) {
+  forget(path);
+  rooted_.remove_tree(path);
+}
+
+void LayerDirectories::finish() {
+  // A path sorts before what is below it, so backwards means children first; of several words on
+  // one path the last comes first then.
+  std::ranges::stable_sort(deferred_, {}, &Deferred::path);
+  const std::string* last = nullptr;
+  for (auto deferred = deferred_.rbegin(); deferred != deferred_.rend(); ++deferred) {
+    if (last != nullptr && *last == deferred->path) continue;
+    last = &deferred->path;
+    if (deferred->path.empty()) {
+      maker_.finish_directory(root_, "/", deferred->mode, deferred->mtime);
+      continue;
+    }
+    const auto [parent_path, name] = split_path(deferred->path);
+    // Whatever a later entry put in its place has had its metadata already.
+    const FileDescriptor directory = reopen(parent_path, std::string(name));
+    if (directory)
+      maker_.finish_directory(directory.get(), deferred->path, deferred->mode, deferred->mtime);
+  }
+  deferred_.clear();
+}
+
+/// The directory if it still is one; never through a symlink.
+FileDescriptor LayerDirectories::reopen(std::string_view parent_path, const std::string& name) {
+  const Open* open = parent_path.empty() ? nullptr : cached(parent_path);
+  int parent = open != nullptr ? open->fd.get() : root_;
+  if (open == nullptr && !parent_path.empty()) {
+    std::optional<Directory> found;
+    try {
+      found = find(parent_path, Missing::tell);
+    } catch (const Error& error) {
+      if (error.code() != ErrorCode::corrupt) throw;  // a file took the parent's place
+    }
+    if (!found || found->path != parent_path) return {};
+    parent = found->fd;
+  }
+  FileDescriptor directory = open_child(parent, name);
+  if (!directory && errno != ENOENT && errno != ENOTDIR)
+    throw system_error(errno, "open directory", join_path(parent_path, name));
+  return directory;
+}
+
+}  // namespace strake::layers

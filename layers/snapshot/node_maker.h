@@ -1,0 +1,75 @@
+#pragma once
+
+#include <sys/stat.h>
+#include <time.h>
+
+#include <cstdint>
+#include <string>
+
+#include "layers/archive/tar_entry.h"
+#include "layers/base/fd.h"
+#include "layers/snapshot/xattr_policy.h"
+
+namespace strake::layers {
+
+/// Makes files in trees of ours as tar entries describe them, below directories that are open.
+///
+/// Two steps, so that the caller can see what is in the way: create_* only makes the name and gives
+/// an errno, set_* gives it owner, attributes, mode and time, in the order in which the kernel lets
+/// them be (chown clears setuid bits and capabilities). Nothing here follows a symlink.
+class NodeMaker {
+ public:
+  /// `fresh_tree`: all directories of the tree are made here, so that nothing inherits a group.
+  NodeMaker(XattrNamespace xattrs, bool fresh_tree);
+
+  /// A new file open for reading and writing; empty with errno set on failure.
+  base::FileDescriptor create_file(int parent, const std::string& name) const noexcept;
+  /// A directory (0700 until finish_directory), symlink, FIFO or device. Returns 0 or errno. A
+  /// device that this process may not make becomes an empty file that says so (kOwnerXattr).
+  int create_other(int parent, const std::string& name, const TarEntry& entry) const;
+
+  /// All metadata of a file that is written.
+  void set_file_metadata(int file, const TarEntry& entry);
+  /// All metadata of a symlink, FIFO or device.
+  void set_other_metadata(int parent, const std::string& name, const TarEntry& entry) const;
+  /// Owner and attributes of a directory. Mode and time come with finish_directory, when nothing is
+  /// added any more.
+  void set_directory_metadata(int directory, const TarEntry& entry);
+  void finish_directory(int directory, const std::string& path, std::uint32_t mode,
+                        struct timespec mtime) const;
+
+  void make_opaque(int directory, const std::string& path) const;
+
+  /// Attributes that were left out because layers may not carry them or the file system cannot.
+  std::uint64_t dropped_xattrs() const noexcept { return dropped_xattrs_; }
+
+ private:
+  void set_owner(int file, const TarEntry& entry) const;
+  void set_xattrs(int file, const TarEntry& entry);
+
+  XattrNamespace xattrs_;
+  bool fresh_tree_;
+  uid_t uid_;
+  gid_t gid_;
+  std::uint64_t dropped_xattrs_ = 0;
+};
+
+/// What kOwnerXattr says.
+struct RecordedOwner {
+  std::uint32_t uid = 0, gid = 0;
+  mode_t mode = 0;  // with the type bits of a device; 0 if only the owner is recorded
+  std::uint32_t device_major = 0, device_minor = 0;
+  bool operator==(const RecordedOwner&) const = default;
+};
+std::string to_string(const RecordedOwner& owner);
+/// false if `text` is not of that form.
+bool parse_recorded_owner(std::string_view text, RecordedOwner& owner);
+
+/// Whether `status` is of a device 0:0, overlayfs' whiteout.
+inline bool is_whiteout(const struct ::stat& status) {
+  return S_ISCHR(status.st_mode) && status.st_rdev == 0;
+}
+/// Returns 0 or errno.
+int create_whiteout(int parent, const std::string& name) noexcept;
+
+}  // namespace strake::layers

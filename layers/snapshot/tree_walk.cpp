@@ -1,0 +1,119 @@
+#include "layers/snapshot/tree_walk.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "layers/base/directory_reader.h"
+#include "layers/base/error.h"
+#include "layers/snapshot/node_maker.h"
+
+namespace strake::layers {
+using base::FileDescriptor;
+using base::system_error;
+
+namespace {
+
+constexpr int kDirectoryFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+
+bool is_overlay_xattr(std::string_view name) {
+  return name.starts_with("trusted.overlay.") || name.starts_with("user.overlay.");
+}
+
+}  // namespace
+
+bool read_tree_xattrs(int fd, const std::string& subject, XattrNamespace space,
+                      std::vector<base::Xattr>& xattrs) {
+  xattrs = base::xattrs_of(fd, subject);
+  const std::string_view opaque_name = opaque_xattr(space);
+  const bool opaque = std::ranges::any_of(xattrs, [&](const base::Xattr& xattr) {
+    return xattr.first == opaque_name && xattr.second == "y";
+  });
+  std::erase_if(xattrs, [](const base::Xattr& xattr) { return is_overlay_xattr(xattr.first); });
+  return opaque;
+}
+
+TreeWalk::TreeWalk(int root, XattrNamespace xattrs, bool overlay_form)
+    : space_(xattrs), overlay_form_(overlay_form) {
+  // A descriptor of our own: another walk may go on at the same time over the caller's.
+  FileDescriptor directory(::openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) throw system_error(errno, "open", "layer tree");
+  root_opaque_ = read_tree_xattrs(directory.get(), "/", space_, xattrs_);
+  enter(std::move(directory));
+}
+
+void TreeWalk::enter(FileDescriptor directory) {
+  levels_.push_back({list(directory.get()), 0, path_.size()});
+  stack_.push(std::move(directory));
+}
+
+auto TreeWalk::list(int directory) const -> std::vector<Name> {
+  std::vector<Name> names;
+  base::DirectoryReader reader(directory);
+  while (const ::dirent64* entry = reader.next()) {
+    bool whiteout = false;
+    if (overlay_form_ && (entry->d_type == DT_CHR || entry->d_type == DT_UNKNOWN)) {
+      struct ::stat status;
+      whiteout = ::fstatat(directory, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+                 layers::is_whiteout(status);
+    }
+    names.push_back({entry->d_name, whiteout});
+  }
+  if (reader.error() != 0) throw system_error(reader.error(), "read directory", path_);
+  std::ranges::sort(names, [](const Name& a, const Name& b) {
+    if (a.whiteout != b.whiteout) return a.whiteout;
+    return a.name < b.name;
+  });
+  return names;
+}
+
+bool TreeWalk::next() {
+  if (entering_) enter(std::move(entering_));
+  while (!levels_.empty() && levels_.back().next == levels_.back().names.size()) {
+    levels_.pop_back();
+    if (!levels_.empty()) stack_.pop(path_);
+  }
+  if (levels_.empty()) return false;
+
+  Level& level = levels_.back();
+  const Name& entry = level.names[level.next++];
+  path_.resize(level.path_size);
+  if (!path_.empty()) path_ += '/';
+  path_ += entry.name;
+  whiteout_ = entry.whiteout;
+  opaque_ = false;
+  if (::fstatat(stack_.top(), entry.name.c_str(), &status_, AT_SYMLINK_NOFOLLOW) != 0)
+    throw system_error(errno, "look at", path_);
+  if (S_ISDIR(status_.st_mode)) {
+    entering_ = FileDescriptor(::openat(stack_.top(), entry.name.c_str(), kDirectoryFlags));
+    if (!entering_) throw system_error(errno, "open directory", path_);
+    opaque_ = read_tree_xattrs(entering_.get(), path_, space_, xattrs_);
+  }
+  return true;
+}
+
+FileDescriptor TreeWalk::open_file() const {
+  // Non-blocking, should the file have turned into a FIFO.
+  constexpr int kFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
+  FileDescriptor file(::openat(parent(), name(), kFlags));
+  if (!file) throw system_error(errno, "open", path_);
+  return file;
+}
+
+std::string TreeWalk::read_link() const {
+  std::string target(static_cast<std::size_t>(status_.st_size) + 1, '\0');
+  while (true) {
+    const ssize_t size = ::readlinkat(parent(), name(), target.data(), target.size());
+    if (size < 0) throw system_error(errno, "read link", path_);
+    if (static_cast<std::size_t>(size) < target.size()) {
+      target.resize(static_cast<std::size_t>(size));
+      return target;
+    }
+    target.resize(target.size() * 2);
+  }
+}
+
+}  // namespace strake::layers
