@@ -48,17 +48,9 @@ std::uint64_t TarFeed::skip(std::uint64_t count) {
   return done;
 }
 
-void TarFeed::begin_headers() {
-  keep_ = true;
-}
-
-std::string TarFeed::take_headers(std::uint64_t parsed_to) {
+void TarFeed::forget_headers(std::size_t length) {
   keep_ = false;
-  // The parser may have looked at a block that it left for later: that one belongs to what follows.
-  const std::size_t ahead = std::min<std::uint64_t>(position_ - parsed_to, headers_.size());
-  std::string taken = headers_.substr(0, headers_.size() - ahead);
-  headers_.erase(0, taken.size());
-  return taken;
+  headers_.erase(0, length);
 }
 
 std::size_t TarFeed::read_around(std::span<std::byte> buffer) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "layers/archive/limits.h"
@@ -28,9 +29,11 @@ class TarFeed {
   // For the reader.
   /// The blocks from here on are headers: keep them. Throws Error(corrupt), while they are pulled,
   /// if they are more than one entry can need.
-  void begin_headers();
-  /// The headers that the parser took, which has come to `parsed_to` in the stream.
-  std::string take_headers(std::uint64_t parsed_to);
+  void begin_headers() { keep_ = true; }
+  /// The headers pulled since then. `forget_headers` ends their being kept; what the parser pulled
+  /// beyond `length` to look ahead belongs to the headers that follow.
+  std::string_view headers() const noexcept { return headers_; }
+  void forget_headers(std::size_t length);
   /// File data, past the parser. 0 at the end of the source.
   std::size_t read_around(std::span<std::byte> buffer);
   void drain();

@@ -2,6 +2,7 @@
 
 #include <archive.h>
 #include <archive_entry.h>
+#include <langinfo.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -11,14 +12,14 @@
 
 #include "layers/archive/entry_policy.h"
 #include "layers/archive/tar_feed.h"
-#include "layers/archive/tar_header_check.h"
+#include "layers/archive/tar_headers.h"
 #include "layers/base/error.h"
 
-// libarchive sees headers only. While it parses them, TarFeed hands it single blocks and keeps a
-// copy, on which tar_header_check looks for what libarchive does not report. The data of a file
-// goes from the source to the caller around libarchive, which is then told that it was skipped.
-// Sparse files are the exception: their maps are libarchive's to read, so their data passes through
-// it.
+// libarchive parses headers only: formats, numbers, attributes, checksums. While it does, TarFeed
+// hands it single blocks and keeps them, from which parse_headers() takes what libarchive would
+// bend (names) or not mention. The data of a file goes from the source to the caller around
+// libarchive, which is then told that it was skipped. Sparse files are the exception: their maps
+// are libarchive's to read, so their data passes through it.
 
 namespace strake::layers {
 namespace {
@@ -69,6 +70,16 @@ std::uint32_t checked_device(std::uint64_t number, std::uint64_t max) {
   return static_cast<std::uint32_t>(number);
 }
 
+std::string checked_target(const RawHeaders& raw, EntryType type, const Limits& limits) {
+  const std::string& target = raw.link_target;
+  if (target.empty()) throw Error(ErrorCode::corrupt, "the link has no target");
+  if (target.size() > limits.path_bytes)
+    throw Error(ErrorCode::corrupt, "the link's target is too long: got " +
+                                        std::to_string(target.size()) + " bytes, the limit is " +
+                                        std::to_string(limits.path_bytes));
+  return type == EntryType::hardlink ? normalise_entry_path(target, limits) : target;
+}
+
 struct timespec clamped_mtime(struct archive_entry* from) {
   if (!archive_entry_mtime_is_set(from)) return {};
   const std::int64_t seconds = archive_entry_mtime(from);
@@ -87,8 +98,11 @@ class TarReader::Impl {
     if (!archive_) throw Error(ErrorCode::system, "cannot read a tar: out of memory");
     archive_read_support_filter_none(archive_.get());
     archive_read_support_format_tar(archive_.get());
-    // Names are bytes: no locale, no iconv. "._x" is a file like any other.
-    require(archive_read_set_options(archive_.get(), "tar:hdrcharset=BINARY,tar:!mac-ext"));
+    // Names are bytes. libarchive converts those of pax headers from a declared charset into the
+    // locale's; declaring the locale's own is how to ask for none. "._x" is a file like any other.
+    const std::string options =
+        "tar:hdrcharset=" + std::string(nl_langinfo(CODESET)) + ",tar:!mac-ext";
+    require(archive_read_set_options(archive_.get(), options.c_str()));
     archive_read_set_callback_data(archive_.get(), this);
     archive_read_set_read_callback(archive_.get(), read_callback);
     archive_read_set_skip_callback(archive_.get(), skip_callback);
@@ -113,7 +127,8 @@ class TarReader::Impl {
   static la_ssize_t read_callback(struct archive*, void* self, const void** block);
   static la_int64_t skip_callback(struct archive*, void* self, la_int64_t request);
   void require(int result);
-  TarEntry translate(struct archive_entry* from, const HeaderFacts& facts);
+  TarEntry translate(const RawHeaders& raw, struct archive_entry* parsed);
+  void begin_data(const RawHeaders& raw, struct archive_entry* parsed, TarEntry& entry);
   void take_xattrs(struct archive_entry* from, TarEntry& to);
   std::size_t read_stored(std::span<std::byte> buffer);
   std::size_t read_sparse(std::span<std::byte> buffer);
@@ -141,6 +156,7 @@ class TarReader::Impl {
 
 la_ssize_t TarReader::Impl::read_callback(struct archive*, void* self, const void** block) {
   auto& reader = *static_cast<Impl*>(self);
+  if (reader.feed_error_) return ARCHIVE_FATAL;
   try {
     const std::span<const std::byte> bytes = reader.feed_.next_block();
     *block = bytes.data();
@@ -157,11 +173,11 @@ la_int64_t TarReader::Impl::skip_callback(struct archive*, void* self, la_int64_
     return static_cast<la_int64_t>(reader.feed_.skip(static_cast<std::uint64_t>(request)));
   } catch (...) {  // the edge to C code
     reader.feed_error_ = std::current_exception();
-    return ARCHIVE_FATAL;
+    return 0;  // libarchive asks again and again if it gets an error here; now it reads, and fails
   }
 }
 
-/// Turns libarchive's result into an Error. Warnings count: they mean "I made something up".
+/// Turns libarchive's result into an Error.
 void TarReader::Impl::require(int result) {
   if (feed_error_) std::rethrow_exception(std::exchange(feed_error_, nullptr));
   if (result == ARCHIVE_OK || result == ARCHIVE_EOF) return;
@@ -173,17 +189,17 @@ void TarReader::Impl::require(int result) {
 
 std::optional<TarEntry> TarReader::Impl::next() {
   if (ended_) return std::nullopt;
+  path_.clear();
   try {
-    if (!std::exchange(opened_, true)) require(archive_read_open1(archive_.get()));
     feed_.begin_headers();
-    struct archive_entry* entry = nullptr;
-    const int result = archive_read_next_header(archive_.get(), &entry);
-    require(result);
-    const std::uint64_t parsed_to =
-        static_cast<std::uint64_t>(archive_filter_bytes(archive_.get(), -1));
-    const std::string headers = feed_.take_headers(parsed_to);
+    if (!std::exchange(opened_, true)) require(archive_read_open1(archive_.get()));
+    struct archive_entry* parsed = nullptr;
+    const int result = archive_read_next_header(archive_.get(), &parsed);
+    // A warning is about a name that does not fit the locale, or about an ACL: neither is used.
+    if (result != ARCHIVE_WARN || feed_error_) require(result);
     if (result == ARCHIVE_EOF) {
-      if (headers.empty())
+      // libarchive takes the end of the stream for an end of the archive.
+      if (feed_.headers().empty())
         throw Error(ErrorCode::corrupt, "the tar is truncated: it has no end-of-archive block");
       ended_ = true;
       return std::nullopt;
@@ -191,58 +207,56 @@ std::optional<TarEntry> TarReader::Impl::next() {
     if (++entries_ > limits_.entries)
       throw Error(ErrorCode::corrupt,
                   "the tar has more than " + std::to_string(limits_.entries) + " entries");
-    path_.clear();
-    return translate(entry, check_headers(headers, limits_));
+    const RawHeaders raw = parse_headers(feed_.headers(), limits_);
+    path_ = raw.path;
+    feed_.forget_headers(raw.sparse ? feed_.headers().size() : raw.length);
+    return translate(raw, parsed);
   } catch (Error& error) {
     if (!path_.empty()) error.add_context("reading tar entry " + base::quoted(path_));
     throw;
   }
 }
 
-TarEntry TarReader::Impl::translate(struct archive_entry* from, const HeaderFacts& facts) {
-  const char* path = archive_entry_pathname(from);
-  if (path == nullptr) throw Error(ErrorCode::corrupt, "the tar has an entry without a name");
-  path_ = path;
-
+TarEntry TarReader::Impl::translate(const RawHeaders& raw, struct archive_entry* parsed) {
   TarEntry entry;
-  entry.path = normalise_entry_path(path_, limits_);
-  entry.type = type_of(facts.type);
+  entry.path = normalise_entry_path(raw.path, limits_);
+  entry.type = type_of(raw.type);
   // An old tar marks a directory by nothing but the "/" at the end of its name.
-  if (entry.type == EntryType::file && path_.ends_with('/')) entry.type = EntryType::directory;
+  if (entry.type == EntryType::file && raw.path.ends_with('/')) entry.type = EntryType::directory;
   if (entry.path == "." && entry.type != EntryType::directory)
     throw Error(ErrorCode::corrupt, "the root entry is not a directory");
-  entry.mode = archive_entry_perm(from) & 07777;
-  entry.uid = checked_id(archive_entry_uid(from), "user id");
-  entry.gid = checked_id(archive_entry_gid(from), "group id");
-  entry.mtime = clamped_mtime(from);
-  take_xattrs(from, entry);
-
+  if (entry.type == EntryType::symlink || entry.type == EntryType::hardlink)
+    entry.link_target = checked_target(raw, entry.type, limits_);
+  entry.mode = archive_entry_perm(parsed) & 07777;
+  entry.uid = checked_id(archive_entry_uid(parsed), "user id");
+  entry.gid = checked_id(archive_entry_gid(parsed), "group id");
+  entry.mtime = clamped_mtime(parsed);
   if (entry.type == EntryType::character_device || entry.type == EntryType::block_device) {
-    entry.device_major = checked_device(archive_entry_rdevmajor(from), kMaxMajor);
-    entry.device_minor = checked_device(archive_entry_rdevminor(from), kMaxMinor);
+    entry.device_major = checked_device(archive_entry_rdevmajor(parsed), kMaxMajor);
+    entry.device_minor = checked_device(archive_entry_rdevminor(parsed), kMaxMinor);
   }
-  if (entry.type == EntryType::symlink || entry.type == EntryType::hardlink) {
-    const char* target = entry.type == EntryType::symlink ? archive_entry_symlink(from)
-                                                          : archive_entry_hardlink(from);
-    if (target == nullptr || *target == '\0')
-      throw Error(ErrorCode::corrupt, "the link has no target");
-    entry.link_target = target;
-    if (entry.link_target.size() > limits_.path_bytes)
-      throw Error(ErrorCode::corrupt,
-                  "the link's target is too long: got " + std::to_string(entry.link_target.size()) +
-                      " bytes, the limit is " + std::to_string(limits_.path_bytes));
-    if (entry.type == EntryType::hardlink)
-      entry.link_target = normalise_entry_path(entry.link_target, limits_);
-  }
+  take_xattrs(parsed, entry);
+  begin_data(raw, parsed, entry);
+  return entry;
+}
 
-  const std::int64_t size = archive_entry_size_is_set(from) ? archive_entry_size(from) : 0;
-  if (size < 0) throw Error(ErrorCode::corrupt, "the size is negative");
-  if (size != 0 && entry.type != EntryType::file)
+void TarReader::Impl::begin_data(const RawHeaders& raw, struct archive_entry* parsed,
+                                 TarEntry& entry) {
+  if (entry.type != EntryType::file && raw.size_bytes != 0)
     throw Error(ErrorCode::corrupt, "only files can have data, and this entry announces " +
-                                        std::to_string(size) + " bytes");
-  entry.size_bytes = static_cast<std::uint64_t>(size);
-  sparse_ = facts.sparse;
-  if (sparse_) sparse_bytes_ += entry.size_bytes;
+                                        std::to_string(raw.size_bytes) + " bytes");
+  entry.size_bytes = raw.size_bytes;
+  sparse_ = raw.sparse;
+  const std::int64_t size = archive_entry_size(parsed);
+  if (sparse_) {
+    if (size < 0) throw Error(ErrorCode::corrupt, "the size is negative");
+    entry.size_bytes = static_cast<std::uint64_t>(size);
+    sparse_bytes_ += entry.size_bytes;
+  } else if (static_cast<std::uint64_t>(size) != raw.size_bytes) {
+    // Where one reader sees data and the other headers, things can be smuggled.
+    throw Error(ErrorCode::corrupt, "the size is ambiguous: it may be " + std::to_string(size) +
+                                        " or " + std::to_string(raw.size_bytes) + " bytes");
+  }
   if (entry.size_bytes > limits_.uncompressed_bytes || sparse_bytes_ > limits_.uncompressed_bytes)
     throw Error(ErrorCode::corrupt, "the file's size of " + std::to_string(entry.size_bytes) +
                                         " bytes passes the limit of " +
@@ -250,7 +264,6 @@ TarEntry TarReader::Impl::translate(struct archive_entry* from, const HeaderFact
   data_left_ = entry.size_bytes;
   segment_ = {};
   segment_at_ = position_ = 0;
-  return entry;
 }
 
 void TarReader::Impl::take_xattrs(struct archive_entry* from, TarEntry& to) {
@@ -328,7 +341,9 @@ bool TarReader::Impl::next_segment() {
     segment_at_ = std::numeric_limits<std::uint64_t>::max();
     return false;
   }
-  if (offset < 0 || static_cast<std::uint64_t>(offset) < position_)
+  const std::uint64_t end = position_ + data_left_;  // of the file
+  if (offset < 0 || static_cast<std::uint64_t>(offset) < position_ ||
+      static_cast<std::uint64_t>(offset) > end || size > end - static_cast<std::uint64_t>(offset))
     throw Error(ErrorCode::corrupt,
                 "the map of the sparse file " + base::quoted(path_) + " is inconsistent");
   segment_ = {static_cast<const std::byte*>(block), size};
