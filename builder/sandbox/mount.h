@@ -11,12 +11,10 @@
 namespace strake::sandbox {
 
 /// Restrictions of a mount; the values are those of mount_setattr(2).
-enum MountAttributes : std::uint64_t {
-  kReadOnly = 0x1,
-  kNoSuid = 0x2,
-  kNoDevices = 0x4,
-  kNoExec = 0x8,
-};
+inline constexpr std::uint64_t kReadOnly = 0x1;
+inline constexpr std::uint64_t kNoSuid = 0x2;
+inline constexpr std::uint64_t kNoDevices = 0x4;
+inline constexpr std::uint64_t kNoExec = 0x8;
 
 /// A mount that is attached nowhere, owned through its descriptor: it disappears with the last
 /// descriptor unless it was moved into a namespace.
@@ -27,6 +25,7 @@ class DetachedMount {
 
   int fd() const noexcept { return fd_.get(); }
   explicit operator bool() const noexcept { return static_cast<bool>(fd_); }
+  base::FileDescriptor take() && noexcept { return std::move(fd_); }
 
   /// Adds restrictions and makes the mount private. Throws Error(system).
   void restrict_to(std::uint64_t attributes, std::string_view subject) const;

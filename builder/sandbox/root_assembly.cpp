@@ -1,0 +1,296 @@
+#include "builder/sandbox/root_assembly.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <cstdio>
+
+#include "builder/sandbox/network_files.h"
+#include "layers/base/error.h"
+#include "layers/base/log.h"
+
+namespace strake::sandbox {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using base::FileDescriptor;
+
+constexpr std::uint64_t kInert = kNoSuid | kNoDevices | kNoExec;
+constexpr std::uint64_t kDevBytes = 64 << 20;
+constexpr const char* kMaskFile = "mask-file";
+constexpr const char* kMaskDirectory = "mask-directory";
+
+struct KnownDevice {
+  const char* name;
+  unsigned major_number, minor_number;
+};
+constexpr KnownDevice kDevices[] = {{"null", 1, 3},   {"zero", 1, 5},    {"full", 1, 7},
+                                    {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
+
+struct DeviceLink {
+  const char* name;
+  const char* target;
+};
+constexpr DeviceLink kDeviceLinks[] = {{"fd", "/proc/self/fd"},
+                                       {"stdin", "/proc/self/fd/0"},
+                                       {"stdout", "/proc/self/fd/1"},
+                                       {"stderr", "/proc/self/fd/2"},
+                                       {"ptmx", "pts/ptmx"}};
+
+std::string octal(mode_t mode) {
+  std::array<char, 16> text;
+  std::snprintf(text.data(), text.size(), "%o", static_cast<unsigned>(mode));
+  return text.data();
+}
+
+DetachedMount make_tmpfs(std::uint64_t size_bytes, mode_t mode, std::uint64_t attributes) {
+  std::vector<std::pair<std::string, std::string>> options{{"mode", octal(mode)}};
+  if (size_bytes != 0) options.emplace_back("size", std::to_string(size_bytes));
+  return make_filesystem("tmpfs", options, attributes);
+}
+
+FileDescriptor open_at(int directory, const std::string& path, int flags) {
+  FileDescriptor file(::openat(directory, path.c_str(), flags | O_CLOEXEC));
+  if (!file) throw base::system_error(errno, "open", path);
+  return file;
+}
+
+void make_directory_at(int directory, const std::string& name, mode_t mode) {
+  if (::mkdirat(directory, name.c_str(), mode) != 0 ||
+      ::fchmodat(directory, name.c_str(), mode, 0) != 0)
+    throw base::system_error(errno, "create directory", name);
+}
+
+bool is_below(const std::string& path, const std::string& directory) {
+  return path.starts_with(directory) &&
+         (path.size() == directory.size() || path[directory.size()] == '/');
+}
+
+}  // namespace
+
+HostDevices::HostDevices() {
+  for (const KnownDevice& known : kDevices) {
+    const std::string path = std::string("/dev/") + known.name;
+    FileDescriptor node = open_at(AT_FDCWD, path, O_PATH | O_NOFOLLOW);
+    struct ::stat status;
+    if (::fstat(node.get(), &status) != 0) throw base::system_error(errno, "look at", path);
+    if (!S_ISCHR(status.st_mode) ||
+        status.st_rdev != makedev(known.major_number, known.minor_number))
+      throw Error(ErrorCode::unsupported, "the builder's " + path + " is not the device of this name");
+    devices_.push_back({known.name, std::move(node)});
+  }
+}
+
+RootAssembly::RootAssembly(const Spec& spec, const HostDevices& devices)
+    : root_(clone_mount(spec.rootfs_fd, "root file system")),
+      scratch_(make_tmpfs(0, 0755, kNoSuid | kNoDevices)) {
+  // There is no device cgroup around the step: a node it makes must not open anything.
+  root_.restrict_to(kNoDevices, "root file system");
+  trees_.push_back({"", MountPoints(base::RootedDirectory(
+                                        open_at(root_.fd(), ".", O_PATH | O_DIRECTORY)),
+                                    spec.upper_fd)});
+  make_working_directory(spec);
+  add_scratch_file(kMaskFile, "", 0);
+  make_directory_at(scratch_.fd(), kMaskDirectory, 0);
+  plan_kernel_directories(spec);
+  plan_devices(spec, devices);
+  plan_network_files(spec);
+  for (const Mount& mount : spec.mounts) std::visit([this](const auto& m) { plan(m); }, mount);
+  scratch_.restrict_to(kReadOnly, "the step's files");
+}
+
+void RootAssembly::describe(ChildPlan& plan) const {
+  plan.root_fd = root_.fd();
+  plan.scratch_fd = scratch_.fd();
+  plan.operations = operations_;
+  plan.proc_target = proc_target_;
+  plan.sys_target = sys_target_;
+  plan.sys_mount = sys_.fd();
+  plan.mqueue_target = mqueue_target_;
+  plan.mask_file = kMaskFile;
+  plan.mask_directory = kMaskDirectory;
+}
+
+/// Before all mount points, so that its parents count as the step's own. What lies below a
+/// directory of the kernel is not the image's.
+void RootAssembly::make_working_directory(const Spec& spec) {
+  const base::RootedDirectory& root = trees_.front().points.tree();
+  const std::string path = root.canonical(spec.working_dir);
+  for (const char* kernel : {"/proc", "/sys", "/dev"})
+    if (is_below(path, kernel)) return;
+  for (const std::string& made : root.make_directories(path, 0755))
+    root.set_owner(made, spec.uid, spec.gid);
+}
+
+/// In the image this must be a real directory: a symlink could lead the kernel's file systems over
+/// something else.
+int RootAssembly::kernel_directory(const std::string& path) {
+  const auto found = trees_.front().points.tree().lstat(path);
+  if (found && !S_ISDIR(found->st_mode))
+    throw Error(ErrorCode::invalid_input,
+                "cannot run in this image: its " + base::quoted(path) + " is not a directory");
+  return keep(trees_.front().points.directory(path));
+}
+
+void RootAssembly::plan_kernel_directories(const Spec& spec) {
+  proc_target_ = kernel_directory("/proc");
+  sys_target_ = kernel_directory("/sys");
+  // sysfs shows the network of its maker: with an own network it is the child's to make.
+  if (spec.network == Network::host) sys_ = make_filesystem("sysfs", {}, kInert | kReadOnly);
+}
+
+/// /dev is ours from the ground: nothing of the image's /dev is ever looked at.
+void RootAssembly::plan_devices(const Spec& spec, const HostDevices& devices) {
+  const int target = kernel_directory("/dev");
+  DetachedMount dev = make_tmpfs(kDevBytes, 0755, kInert);
+  const int fd = dev.fd();
+  for (const char* name : {"pts", "shm", "mqueue"}) make_directory_at(fd, name, 0755);
+  for (const DeviceLink& link : kDeviceLinks)
+    if (::symlinkat(link.target, fd, link.name) != 0)
+      throw base::system_error(errno, "create symlink", link.name);
+  enter_tree("/dev", fd);
+  attach(std::move(dev), open_at(target, ".", O_PATH), "/dev");
+
+  for (const HostDevices::Device& device : devices.devices()) {
+    if (::mknodat(fd, device.name.c_str(), S_IFREG | 0644, 0) != 0)
+      throw base::system_error(errno, "create mount point", "/dev/" + device.name);
+    // The node is the host's own: read-only, so that its owner and mode cannot be changed. Data
+    // goes through all the same.
+    DetachedMount node = clone_mount(device.node.get(), "/dev/" + device.name);
+    node.restrict_to(kReadOnly | kNoSuid | kNoExec, "/dev/" + device.name);
+    attach(std::move(node), open_at(fd, device.name, O_PATH), "/dev/" + device.name);
+  }
+  attach(make_filesystem("devpts", {{"newinstance", ""}, {"ptmxmode", "0666"}, {"mode", "0620"}, {"gid", "5"}},
+                         kNoSuid | kNoExec),
+         open_at(fd, "pts", O_PATH), "/dev/pts");
+  attach(make_tmpfs(spec.shm_size_bytes, 01777, kInert), open_at(fd, "shm", O_PATH), "/dev/shm");
+  mqueue_target_ = keep(open_at(fd, "mqueue", O_PATH));
+}
+
+void RootAssembly::plan_network_files(const Spec& spec) {
+  const std::pair<const char*, std::string> files[] = {{"resolv.conf", resolver_file(spec)},
+                                                       {"hosts", hosts_file(spec)},
+                                                       {"hostname", spec.hostname + "\n"}};
+  const std::string etc = trees_.front().points.tree().canonical("/etc");
+  for (const auto& [name, content] : files) {
+    const std::string path = (etc == "/" ? "" : etc) + "/" + name;
+    const auto found = trees_.front().points.tree().lstat(path);
+    if (found && S_ISDIR(found->st_mode)) {
+      base::log_warning("the image's " + base::quoted(path) + " is a directory and stays as it is");
+      continue;
+    }
+    add_scratch_file(name, content, 0644);
+    attach_scratch(name, kNoExec, trees_.front().points.file(path), path);
+  }
+}
+
+void RootAssembly::plan(const BindMount& mount) {
+  const Place place = find_target(mount.target);
+  struct ::stat status;
+  if (::fstat(mount.source_fd, &status) != 0)
+    throw base::system_error(errno, "look at source of mount", mount.target);
+  DetachedMount source = clone_mount(mount.source_fd, mount.target);
+  source.restrict_to(kNoDevices | (mount.read_only ? kReadOnly : 0) |
+                         (mount.no_exec ? kNoExec | kNoSuid : 0),
+                     mount.target);
+  if (S_ISDIR(status.st_mode)) {
+    FileDescriptor target = place.tree->points.directory(place.path);
+    enter_tree(place.whole, source.fd());
+    attach(std::move(source), std::move(target), mount.target);
+  } else {
+    attach(std::move(source), place.tree->points.file(place.path), mount.target);
+  }
+}
+
+void RootAssembly::plan(const TmpfsMount& mount) {
+  const Place place = find_target(mount.target);
+  FileDescriptor target = place.tree->points.directory(place.path);
+  DetachedMount tmpfs = make_tmpfs(mount.size_bytes, mount.mode, kNoSuid | kNoDevices);
+  enter_tree(place.whole, tmpfs.fd());
+  attach(std::move(tmpfs), std::move(target), mount.target);
+}
+
+void RootAssembly::plan(const InlineFile& mount) {
+  const Place place = find_target(mount.target);
+  const std::string name = "file-" + std::to_string(operations_.size());
+  add_scratch_file(name, mount.content, mount.mode, mount.uid, mount.gid);
+  attach_scratch(name, (mount.mode & 0111) == 0 ? kNoExec : 0, place.tree->points.file(place.path),
+                 mount.target);
+}
+
+/// Follows `path` through the root and the mounts planned so far, in the order they will lie over
+/// each other. Symlinks stay inside the tree they are found in.
+RootAssembly::Place RootAssembly::find(std::string_view path) {
+  Place place{&trees_.front(), trees_.front().points.tree().canonical(path), ""};
+  place.whole = place.path;
+  for (Tree& tree : trees_) {
+    if (tree.at.empty() || !is_below(place.whole, tree.at)) continue;
+    place.tree = &tree;
+    place.path = tree.points.tree().canonical(place.whole.substr(tree.at.size()));
+    place.whole = place.path == "/" ? tree.at : tree.at + place.path;
+  }
+  return place;
+}
+
+RootAssembly::Place RootAssembly::find_target(std::string_view target) {
+  const auto refuse = [&](const char* why) {
+    return Error(ErrorCode::invalid_input, "cannot mount at " + base::quoted(target) + ": " + why);
+  };
+  if (!target.starts_with('/')) throw refuse("the target is not absolute");
+  Place place = find(target);
+  if (place.whole == "/") throw refuse("it is the root");
+  if (place.whole == "/dev") throw refuse("the devices of a step are fixed");
+  for (const char* kernel : {"/proc", "/sys"})
+    if (is_below(place.whole, kernel)) throw refuse("it belongs to the kernel");
+  return place;
+}
+
+void RootAssembly::add_scratch_file(const std::string& name, std::string_view content, mode_t mode,
+                                    uid_t uid, gid_t gid) {
+  const FileDescriptor file(::openat(scratch_.fd(), name.c_str(),
+                                     O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  if (!file) throw base::system_error(errno, "create", name);
+  base::write_full(file.get(), base::bytes_of(content), name);
+  // chown clears the setuid bits, so the owner first.
+  if (::fchown(file.get(), uid, gid) != 0 || ::fchmod(file.get(), mode) != 0)
+    throw base::system_error(errno, "set owner and mode of", name);
+}
+
+void RootAssembly::attach(DetachedMount mount, FileDescriptor target, std::string shown) {
+  AttachOperation operation;
+  operation.source_fd = keep(std::move(mount).take());
+  operation.target_fd = keep(std::move(target));
+  add_operation(operation, std::move(shown));
+}
+
+void RootAssembly::attach_scratch(const std::string& name, std::uint64_t attributes,
+                                  FileDescriptor target, std::string shown) {
+  AttachOperation operation;
+  operation.source_fd = scratch_.fd();
+  operation.source_name = names_.emplace_back(name).c_str();
+  operation.attributes = attributes;
+  operation.target_fd = keep(std::move(target));
+  add_operation(operation, std::move(shown));
+}
+
+void RootAssembly::add_operation(AttachOperation operation, std::string shown) {
+  operations_.push_back(operation);
+  targets_.push_back(std::move(shown));
+}
+
+void RootAssembly::enter_tree(std::string at, int mount_fd) {
+  trees_.push_back({std::move(at), MountPoints(base::RootedDirectory(
+                                       open_at(mount_fd, ".", O_PATH | O_DIRECTORY)))});
+}
+
+int RootAssembly::keep(FileDescriptor fd) {
+  kept_.push_back(std::move(fd));
+  return kept_.back().get();
+}
+
+}  // namespace strake::sandbox

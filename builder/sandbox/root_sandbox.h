@@ -1,0 +1,34 @@
+#pragma once
+
+#include <chrono>
+#include <string>
+
+#include "builder/sandbox/emulation.h"
+#include "builder/sandbox/root_assembly.h"
+#include "builder/sandbox/sandbox.h"
+#include "builder/sandbox/supervisor.h"
+
+namespace strake::sandbox {
+
+/// The rung for CAP_SYS_ADMIN: private namespaces, an overlay or any other mount as the root, real
+/// owners. Foreign architectures run in a user namespace of the builder's own ids, which exists to
+/// own a binfmt_misc instance.
+class RootSandbox final : public Sandbox {
+ public:
+  /// `grace` is the time between SIGTERM and SIGKILL. Throws Error(unsupported) without
+  /// CAP_SYS_ADMIN.
+  explicit RootSandbox(std::chrono::milliseconds grace = std::chrono::seconds(10));
+
+  ExitStatus run(const Spec& spec, base::ByteSink& output, std::stop_token stop) override;
+  void kill_now() noexcept override { urgent_.request_stop(); }
+  void check_runnable(const std::string& architecture) const override;
+
+ private:
+  HostDevices devices_;
+  base::FileDescriptor init_program_;
+  base::FileDescriptor null_;
+  std::chrono::milliseconds grace_;
+  std::stop_source urgent_;
+};
+
+}  // namespace strake::sandbox

@@ -1,0 +1,191 @@
+#include "builder/sandbox/step_program.h"
+
+#include <fcntl.h>
+#include <linux/memfd.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <span>
+
+#include "builder/sandbox/capabilities.h"
+#include "builder/sandbox/init/protocol.h"
+#include "builder/sandbox/seccomp_profile.h"
+#include "layers/base/error.h"
+
+#ifndef MFD_EXEC
+#define MFD_EXEC 0x0010U
+#endif
+
+// The init executable, built by its own target (STRAKE_INIT_FILE is its path).
+__asm__(
+    ".pushsection .rodata\n"
+    ".balign 16\n"
+    "strake_init_begin:\n"
+    ".incbin \"" STRAKE_INIT_FILE
+    "\"\n"
+    "strake_init_end:\n"
+    ".popsection\n");
+extern "C" const char strake_init_begin[] __attribute__((visibility("hidden")));
+extern "C" const char strake_init_end[] __attribute__((visibility("hidden")));
+
+namespace strake::sandbox {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using base::FileDescriptor;
+
+constexpr std::string_view kDefaultPath =
+    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+constexpr rlim_t kOpenFiles = 1024, kMostOpenFiles = 1048576;
+
+struct KnownLimit {
+  std::string_view name;
+  int resource;
+};
+constexpr KnownLimit kLimits[] = {
+    {"core", RLIMIT_CORE},         {"cpu", RLIMIT_CPU},
+    {"data", RLIMIT_DATA},         {"fsize", RLIMIT_FSIZE},
+    {"locks", RLIMIT_LOCKS},       {"memlock", RLIMIT_MEMLOCK},
+    {"msgqueue", RLIMIT_MSGQUEUE}, {"nice", RLIMIT_NICE},
+    {"nofile", RLIMIT_NOFILE},     {"nproc", RLIMIT_NPROC},
+    {"rss", RLIMIT_RSS},           {"rtprio", RLIMIT_RTPRIO},
+    {"rttime", RLIMIT_RTTIME},     {"sigpending", RLIMIT_SIGPENDING},
+    {"stack", RLIMIT_STACK}};
+
+PlanLimit limit_of(const Ulimit& ulimit) {
+  for (const KnownLimit& known : kLimits)
+    if (known.name == ulimit.name)
+      // -1 as an unsigned number is RLIM_INFINITY.
+      return {static_cast<std::uint64_t>(known.resource), static_cast<std::uint64_t>(ulimit.soft),
+              static_cast<std::uint64_t>(ulimit.hard)};
+  std::vector<std::string> names;
+  for (const KnownLimit& known : kLimits) names.emplace_back(known.name);
+  Error error(ErrorCode::invalid_input, "unknown ulimit " + base::quoted(ulimit.name));
+  const std::string near = base::nearest(ulimit.name, names);
+  if (!near.empty()) error.set_hint("write " + near);
+  throw error;
+}
+
+/// No core dumps (they would land in the layer), and as many open files as docker allows, unless
+/// the builder itself may have fewer and may not raise that.
+std::vector<PlanLimit> limits_of(const Spec& spec) {
+  struct rlimit own {};
+  ::getrlimit(RLIMIT_NOFILE, &own);
+  const rlim_t hard = std::min(kMostOpenFiles, own.rlim_max);
+  std::vector<PlanLimit> limits{{RLIMIT_CORE, 0, 0},
+                                {RLIMIT_NOFILE, std::min(kOpenFiles, hard), hard}};
+  for (const Ulimit& ulimit : spec.ulimits) limits.push_back(limit_of(ulimit));
+  return limits;
+}
+
+std::string_view path_of(const Spec& spec) {
+  for (const std::string& variable : spec.env)
+    if (variable.starts_with("PATH=")) return std::string_view(variable).substr(5);
+  return kDefaultPath;
+}
+
+std::vector<gid_t> groups_of(const Spec& spec) {
+  std::vector<gid_t> groups{spec.gid};
+  for (const gid_t group : spec.groups)
+    if (std::find(groups.begin(), groups.end(), group) == groups.end()) groups.push_back(group);
+  return groups;
+}
+
+/// Lays out the plan's file in memory. Everything is aligned to 8 bytes.
+class PlanWriter {
+ public:
+  PlanWriter() { bytes_.resize(sizeof(InitPlan)); }
+
+  template <typename T>
+  PlanArray array(const std::vector<T>& elements) {
+    const auto bytes = std::as_bytes(std::span(elements));
+    return {append(reinterpret_cast<const char*>(bytes.data()), bytes.size()), elements.size()};
+  }
+  PlanArray strings(const std::vector<std::string>& texts) {
+    std::vector<std::uint64_t> offsets;
+    for (const std::string& text : texts) offsets.push_back(string(text));
+    offsets.push_back(0);
+    PlanArray result = array(offsets);
+    --result.count;
+    return result;
+  }
+  std::uint64_t string(const std::string& text) { return append(text.c_str(), text.size() + 1); }
+
+  const std::string& finish(InitPlan& plan) {
+    plan.size_bytes = bytes_.size();
+    std::memcpy(bytes_.data(), &plan, sizeof plan);
+    return bytes_;
+  }
+
+ private:
+  std::uint64_t append(const char* from, std::size_t size) {
+    bytes_.resize((bytes_.size() + 7) / 8 * 8);
+    const std::uint64_t offset = bytes_.size();
+    bytes_.append(from, size);
+    return offset;
+  }
+  std::string bytes_;
+};
+
+FileDescriptor memory_file(const char* name, std::string_view content, unsigned flags) {
+  FileDescriptor file(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | flags));
+  if (!file) return file;
+  base::write_full(file.get(), base::bytes_of(content), name);
+  if (::fcntl(file.get(), F_ADD_SEALS,
+              F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0)
+    throw base::system_error(errno, "seal", name);
+  return file;
+}
+
+}  // namespace
+
+FileDescriptor make_init_program() {
+  const std::string_view image(strake_init_begin,
+                               static_cast<std::size_t>(strake_init_end - strake_init_begin));
+  // Kernels since 6.3 want to be told that it will be executed, older ones do not know the flag.
+  FileDescriptor program = memory_file("strake-init", image, MFD_EXEC);
+  if (!program && errno == EINVAL) program = memory_file("strake-init", image, 0);
+  if (!program) throw base::system_error(errno, "create", "init program in memory");
+  return program;
+}
+
+FileDescriptor make_init_plan(const Spec& spec) {
+  if (spec.argv.empty()) throw Error(ErrorCode::invalid_input, "no command to run");
+  PlanWriter writer;
+  InitPlan plan;
+  plan.uid = spec.uid;
+  plan.gid = spec.gid;
+  plan.capabilities = step_capabilities();
+  plan.groups = writer.array(groups_of(spec));
+  plan.limits = writer.array(limits_of(spec));
+  plan.filter = writer.array(seccomp_profile());
+  plan.argv = writer.strings(spec.argv);
+  plan.env = writer.strings(spec.env);
+  plan.candidates = writer.strings(command_candidates(spec));
+  plan.working_dir = writer.string(spec.working_dir);
+  FileDescriptor file = memory_file("strake-plan", writer.finish(plan), 0);
+  if (!file) throw base::system_error(errno, "create", "plan of the step in memory");
+  return file;
+}
+
+std::vector<std::string> command_candidates(const Spec& spec) {
+  const std::string& command = spec.argv.front();
+  if (command.find('/') != std::string::npos) return {command};
+  std::vector<std::string> candidates;
+  std::string_view path = path_of(spec);
+  while (true) {
+    const std::size_t end = std::min(path.find(':'), path.size());
+    // An empty entry is the working directory, as for execvp.
+    candidates.push_back(end == 0 ? command : std::string(path.substr(0, end)) + "/" + command);
+    if (end == path.size()) return candidates;
+    path.remove_prefix(end + 1);
+  }
+}
+
+}  // namespace strake::sandbox

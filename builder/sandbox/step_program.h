@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "builder/sandbox/sandbox.h"
+#include "layers/base/fd.h"
+
+namespace strake::sandbox {
+
+/// The init executable as a sealed file in memory, made once per builder.
+base::FileDescriptor make_init_program();
+
+/// The file that tells init what to run: an InitPlan with its arrays, see init/protocol.h.
+/// Throws Error(invalid_input) for an empty argv or an unknown ulimit.
+base::FileDescriptor make_init_plan(const Spec& spec);
+
+/// Where the command may be, in the order to try: argv[0] itself if it has a slash, else that name
+/// in each directory of env's PATH.
+std::vector<std::string> command_candidates(const Spec& spec);
+
+}  // namespace strake::sandbox

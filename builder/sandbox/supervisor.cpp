@@ -1,0 +1,132 @@
+#include "builder/sandbox/supervisor.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <memory>
+
+#include "layers/base/error.h"
+
+namespace strake::sandbox {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kOutputBufferBytes = 64 << 10;
+
+/// Wakes a poll when a stop is requested from another thread.
+class Wakeup {
+ public:
+  Wakeup() : event_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    if (!event_) throw base::system_error(errno, "create", "event descriptor");
+  }
+  int fd() const noexcept { return event_.get(); }
+  void ring() const noexcept {
+    const std::uint64_t one = 1;
+    [[maybe_unused]] const ssize_t written = ::write(event_.get(), &one, sizeof one);
+  }
+  void clear() const noexcept {
+    std::uint64_t count;
+    [[maybe_unused]] const ssize_t got = ::read(event_.get(), &count, sizeof count);
+  }
+
+ private:
+  base::FileDescriptor event_;
+};
+
+/// The escalation from SIGTERM to SIGKILL.
+class Stopper {
+ public:
+  Stopper(const ChildProcess& init, const StopPolicy& policy) : init_(init), policy_(policy) {}
+
+  bool stopped() const noexcept { return deadline_.has_value(); }
+
+  void advance() {
+    if (!deadline_ && policy_.polite.stop_requested()) {
+      init_.signal(SIGTERM);  // init passes it on to the whole step
+      deadline_ = Clock::now() + policy_.grace;
+    }
+    if (deadline_ && !killed_ &&
+        (policy_.urgent.stop_requested() || Clock::now() >= *deadline_)) {
+      init_.signal(SIGKILL);  // and with init the kernel kills the rest
+      killed_ = true;
+    }
+  }
+
+  /// Milliseconds for poll; -1 without a deadline.
+  int patience() const {
+    if (!deadline_ || killed_) return -1;
+    const auto left =
+        std::chrono::ceil<std::chrono::milliseconds>(*deadline_ - Clock::now()).count();
+    return static_cast<int>(std::max<long>(left, 0));
+  }
+
+ private:
+  const ChildProcess& init_;
+  const StopPolicy& policy_;
+  std::optional<Clock::time_point> deadline_;
+  bool killed_ = false;
+};
+
+/// Reads once; false at the end of the stream or when nothing is there now.
+bool pass_on(int from, std::span<std::byte> buffer, base::ByteSink& sink) {
+  ssize_t count;
+  while ((count = ::read(from, buffer.data(), buffer.size())) < 0 && errno == EINTR) {
+  }
+  if (count < 0 && errno != EAGAIN) throw base::system_error(errno, "read", "output of the step");
+  if (count > 0) sink.write(buffer.first(static_cast<std::size_t>(count)));
+  return count > 0;
+}
+
+std::vector<StatusRecord> read_records(int status) {
+  std::vector<StatusRecord> records;
+  StatusRecord record;
+  while (::read(status, &record, sizeof record) == static_cast<ssize_t>(sizeof record))
+    records.push_back(record);
+  return records;
+}
+
+void make_nonblocking(int fd) {
+  if (::fcntl(fd, F_SETFL, O_NONBLOCK) != 0) throw base::system_error(errno, "set up", "pipe");
+}
+
+}  // namespace
+
+Outcome supervise(ChildProcess init, base::FileDescriptor output, base::FileDescriptor status,
+                  base::ByteSink& sink, const StopPolicy& policy) {
+  make_nonblocking(output.get());
+  make_nonblocking(status.get());
+  const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kOutputBufferBytes);
+  const std::span<std::byte> bytes(buffer.get(), kOutputBufferBytes);
+
+  Wakeup wakeup;
+  const std::stop_callback on_polite(policy.polite, [&] { wakeup.ring(); });
+  const std::stop_callback on_urgent(policy.urgent, [&] { wakeup.ring(); });
+  Stopper stopper(init, policy);
+
+  std::array<pollfd, 3> events{pollfd{output.get(), POLLIN, 0}, pollfd{init.pidfd(), POLLIN, 0},
+                               pollfd{wakeup.fd(), POLLIN, 0}};
+  while ((events[1].revents & POLLIN) == 0) {
+    stopper.advance();
+    if (::poll(events.data(), events.size(), stopper.patience()) < 0) {
+      if (errno != EINTR) throw base::system_error(errno, "wait for", "the step");
+      continue;
+    }
+    if (events[2].revents != 0) wakeup.clear();
+    // A closed stream stays readable for ever: it is not waited for any longer.
+    if (events[0].revents != 0 && !pass_on(output.get(), bytes, sink)) events[0].fd = -1;
+  }
+  // All writers are dead; what they wrote is still in the pipe.
+  while (pass_on(output.get(), bytes, sink)) {
+  }
+  init.wait();
+  return {read_records(status.get()), stopper.stopped()};
+}
+
+}  // namespace strake::sandbox
