@@ -97,13 +97,22 @@ std::string describe_field(const std::string& name, Value before, Value now) {
   return words.subject + " changed" + (show ? ": " + change_of(*before, *now) : "");
 }
 
-/// Fields by name; of fields with the same name the first goes with the first, and so on.
+/// Fields by name; of fields with the same name the first goes with the first, and so on. The words
+/// of a command are one value.
 using FieldId = std::pair<std::string, int>;
-std::vector<std::pair<FieldId, std::string_view>> numbered(std::span<const KeyField> fields) {
+using NumberedFields = std::vector<std::pair<FieldId, std::string>>;
+NumberedFields numbered(std::span<const KeyField> fields) {
   std::map<std::string_view, int> count;
-  std::vector<std::pair<FieldId, std::string_view>> out;
-  for (const KeyField& field : fields)
+  NumberedFields out;
+  std::optional<std::size_t> command;
+  for (const KeyField& field : fields) {
+    if (field.name == field::kCommand && command) {
+      out[*command].second += ' ' + field.value;
+      continue;
+    }
+    if (field.name == field::kCommand) command = out.size();
     out.push_back({{field.name, count[field.name]++}, field.value});
+  }
   return out;
 }
 
@@ -227,9 +236,11 @@ std::string explain_miss(const KeyStory& before, const KeyStory& now) {
   for (const auto& [id, value] : new_list) tell(id, value_of(old_fields, id), value);
   for (const auto& [id, value] : old_list)
     if (!new_fields.contains(id)) tell(id, value, std::nullopt);
-  // The order is part of the key.
+  // Order and division of fields are part of the key too.
   if (changes.empty() && old_list != new_list)
     changes.emplace_back("the order of variables changed");
+  if (changes.empty() && !std::ranges::equal(before.fields, now.fields))
+    changes.emplace_back("the command is divided into other words");
   return join(changes, "; ");
 }
 
