@@ -76,11 +76,25 @@ void refuse_families(const Filter& filter) {
   refuse(filter, "socketcall", EPERM, SCMP_A0_32(SCMP_CMP_EQ, kSocketcallSocket));
 }
 
-/// Only these are harmless: Linux and 32-bit Linux, with and without UNAME26, and the query.
+/// Refuses `call` when bit `on` of its first argument is set and bit `off` is not.
+void refuse_bits(const Filter& filter, const char* call, unsigned on, unsigned off) {
+  const std::uint32_t set = 1U << on;
+  refuse(filter, call, EPERM, SCMP_A0_32(SCMP_CMP_MASKED_EQ, set | 1U << off, set));
+}
+
+/// Harmless are PER_LINUX and PER_LINUX32, with and without UNAME26, and the query, which has all
+/// bits set. A rule may compare an argument only once, so "none of the other bits, or all" becomes
+/// a ring: if some of the other bits are set and some are not, one that is set is followed by one
+/// that is not; if all of them are set, the two allowed ones must be too.
 void refuse_personalities(const Filter& filter) {
-  refuse(filter, "personality", EPERM, SCMP_A0_32(SCMP_CMP_NE, 0x0), SCMP_A0_32(SCMP_CMP_NE, 0x8),
-         SCMP_A0_32(SCMP_CMP_NE, 0x20000), SCMP_A0_32(SCMP_CMP_NE, 0x20008),
-         SCMP_A0_32(SCMP_CMP_NE, 0xffffffff));
+  constexpr unsigned kLinux32 = 3, kUname26 = 17;
+  std::vector<unsigned> others;
+  for (unsigned bit = 0; bit < 32; ++bit)
+    if (bit != kLinux32 && bit != kUname26) others.push_back(bit);
+  for (std::size_t i = 0; i < others.size(); ++i)
+    refuse_bits(filter, "personality", others[i], others[(i + 1) % others.size()]);
+  refuse_bits(filter, "personality", others.front(), kLinux32);
+  refuse_bits(filter, "personality", others.front(), kUname26);
 }
 
 std::vector<FilterInstruction> exported(const Filter& filter) {
