@@ -88,9 +88,9 @@ std::optional<FileDescriptor> RootedDirectory::try_open(std::string_view path, i
   if ((flags & O_CREAT) != 0) throw system_error(EINVAL, "open", shown(path));
   const int fd = open_in_root(directory_.get(), std::string(path), flags | O_NONBLOCK | O_NOCTTY);
   if (fd >= 0) return FileDescriptor(fd);
-  // With O_NOFOLLOW, ELOOP can also mean that a symlink is there.
-  const bool absent =
-      means_absent(-fd) && !(fd == -ELOOP && (flags & O_NOFOLLOW) != 0 && lstat(path));
+  // Without O_PATH, O_NOFOLLOW makes ELOOP also mean that a symlink is there.
+  const bool may_be_link = fd == -ELOOP && (flags & O_NOFOLLOW) != 0 && (flags & O_PATH) == 0;
+  const bool absent = means_absent(-fd) && !(may_be_link && lstat(path));
   if (!absent) check(fd, "open", path);
   return std::nullopt;
 }
