@@ -1,0 +1,80 @@
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "builder/cli/commands/commands.h"
+#include "builder/cli/result_files.h"
+#include "builder/cli/terminal_io.h"
+#include "layers/base/error.h"
+
+namespace strake::cli {
+namespace {
+
+using builder::BuildRequest;
+using builder::OutputSpec;
+
+constexpr std::size_t kLargestDockerfile = 16 << 20;
+
+/// Whether `bytes` start as an archive does: tar, gzip, bzip2, xz or zstd.
+bool looks_like_archive(std::string_view bytes) {
+  using namespace std::string_view_literals;
+  for (const std::string_view magic :
+       {"\x1f\x8b"sv, "BZh"sv, "\xfd\x37zXZ\0"sv, "\x28\xb5\x2f\xfd"sv})
+    if (bytes.starts_with(magic)) return true;
+  return bytes.size() > 262 && bytes.substr(257, 5) == "ustar";
+}
+
+std::string read_dockerfile() {
+  std::string text = read_stdin(kLargestDockerfile, "Dockerfile on stdin");
+  if (looks_like_archive(text))
+    throw base::Error(base::ErrorCode::unsupported, "stdin is an archive, not a Dockerfile")
+        .hint("unpack it, and build its directory");
+  if (text.empty())
+    throw base::Error(base::ErrorCode::invalid_input, "stdin is empty: there is no Dockerfile");
+  return text;
+}
+
+bool writes_to_stdout(const BuildRequest& request) {
+  return std::any_of(request.outputs.begin(), request.outputs.end(),
+                     [](const OutputSpec& output) { return output.dest == "-"; });
+}
+
+/// Names of the image in the order they were given, full form.
+std::vector<std::string> names_of(const BuildRequest& request) {
+  std::vector<std::string> names;
+  const auto add = [&](const oci::Reference& reference) {
+    const std::string name = reference.str();
+    if (std::find(names.begin(), names.end(), name) == names.end()) names.push_back(name);
+  };
+  for (const oci::Reference& tag : request.tags) add(tag);
+  for (const OutputSpec& output : request.outputs)
+    for (const oci::Reference& name : output.names) add(name);
+  return names;
+}
+
+void report(const BuildCommand& command, const builder::BuildOutcome& outcome) {
+  if (!command.metadata_file.empty())
+    write_result_file(command.metadata_file, metadata_json(outcome, names_of(command.request)));
+  const std::string id = image_id(outcome).str();
+  if (!command.iid_file.empty()) write_result_file(command.iid_file, id);
+  if (!writes_to_stdout(command.request)) print(id + "\n");
+}
+
+}  // namespace
+
+void run(const BuildCommand& command, Session& session) {
+  BuildRequest request = command.request;
+  if (command.dockerfile_from_stdin) request.dockerfile_text = read_dockerfile();
+  if (request.jobs == 0) request.jobs = session.settings().jobs.value_or(0);
+  if (writes_to_stdout(request) && isatty(STDOUT_FILENO) == 1)
+    throw base::Error(base::ErrorCode::invalid_input, "an archive is not written to a terminal")
+        .hint("add dest=FILE to the output, or redirect stdout");
+
+  const builder::BuildOutcome outcome = with_display(
+      session, command.quiet,
+      [&](builder::Machine& machine) { return builder::build(request, machine, session.stop()); });
+  if (request.dry_run) return print(outcome.plan);
+  report(command, outcome);
+}
+
+}  // namespace strake::cli

@@ -1,0 +1,25 @@
+#pragma once
+
+#include "builder/cli/arguments.h"
+#include "builder/cli/session.h"
+
+namespace strake::cli {
+
+// What each verb does: results on stdout, everything else on stderr. All throw base::Error.
+void run(const HelpCommand& command);
+void run(const VersionCommand& command);
+void run(const BuildCommand& command, Session& session);
+void run(const PushCommand& command, Session& session);
+void run(const PullCommand& command, Session& session);
+void run(const ImportCommand& command, Session& session);
+void run(const ImagesCommand& command, Session& session);
+void run(const TagCommand& command, Session& session);
+void run(const RemoveCommand& command, Session& session);
+void run(const InspectCommand& command, Session& session);
+void run(const HistoryCommand& command, Session& session);
+void run(const LoginCommand& command, Session& session);
+void run(const LogoutCommand& command, Session& session);
+void run(const PruneCommand& command, Session& session);
+void run(const DoctorCommand& command, Session& session);
+
+}  // namespace strake::cli

@@ -1,0 +1,81 @@
+#include "builder/cli/session.h"
+
+#include <unistd.h>
+
+#include "builder/cli/terminal_io.h"
+
+namespace strake::cli {
+
+Session::Session(CommonOptions common, Settings settings, const Environment& environment,
+                 StopSignals& signals)
+    : common_(std::move(common)),
+      settings_(std::move(settings)),
+      signals_(signals),
+      root_(store_root(common_, settings_, environment, geteuid() == 0)) {}
+
+layers::Store& Session::store() {
+  if (!store_) store_ = layers::Store::open(root_);
+  return *store_;
+}
+
+layers::BlobStore& Session::blobs() {
+  if (!blobs_) blobs_.emplace(store());
+  return *blobs_;
+}
+
+layers::LayerStore& Session::layers() {
+  if (!layers_) layers_.emplace(store(), blobs());
+  return *layers_;
+}
+
+layers::ImageStore& Session::images() {
+  if (!images_) images_.emplace(store());
+  return *images_;
+}
+
+cache::DiskCache& Session::cache() {
+  if (!cache_) cache_.emplace(store().cache(), store().locks());
+  return *cache_;
+}
+
+registry::Credentials& Session::credentials() {
+  if (!credentials_)
+    credentials_ =
+        std::make_unique<registry::Credentials>(registry::CredentialSources::from_environment());
+  return *credentials_;
+}
+
+registry::Client& Session::registry() {
+  if (client_) return *client_;
+  registry::ClientOptions options;
+  options.insecure_hosts = settings_.insecure_registries;
+  options.insecure_hosts.insert(common_.insecure_registries.begin(),
+                                common_.insecure_registries.end());
+  transport_ = std::make_unique<registry::CurlTransport>();
+  client_ = std::make_unique<registry::Client>(*transport_, credentials(), std::move(options));
+  return *client_;
+}
+
+std::unique_ptr<Display> Session::make_display(bool quiet) const {
+  const ProgressMode mode =
+      common_.progress.value_or(settings_.progress.value_or(ProgressMode::automatic));
+  return cli::make_display(quiet ? ProgressMode::quiet : mode, STDERR_FILENO);
+}
+
+builder::Machine Session::machine(Display& display) {
+  signals_.on_second([this] { sandbox_.kill_now(); });
+  return {.store = store(),
+          .blobs = blobs(),
+          .layers = layers(),
+          .images = images(),
+          .cache = cache(),
+          .registry = registry(),
+          .sandbox = sandbox_,
+          .progress = display};
+}
+
+void show_failure_report(const Display& display) {
+  print_error(display.failure_report());
+}
+
+}  // namespace strake::cli

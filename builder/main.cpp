@@ -1,0 +1,61 @@
+#include <unistd.h>
+
+#include "builder/cli/arguments.h"
+#include "builder/cli/commands/commands.h"
+#include "builder/cli/diagnostics.h"
+#include "builder/cli/process_start.h"
+#include "builder/cli/session.h"
+#include "builder/cli/terminal_io.h"
+
+namespace strake::cli {
+namespace {
+
+ExitStatus fail(const base::Error& error, ExitStatus status) {
+  print_error(describe(error, colour_for(STDERR_FILENO)));
+  return status;
+}
+
+void run_verb(const Invocation& invocation, const Environment& environment, StopSignals& signals) {
+  base::set_log_level(invocation.common.log_level);
+  const auto run_it = [&](const auto& command) {
+    if constexpr (requires { run(command); }) {
+      run(command);
+    } else {
+      Session session(invocation.common, load_settings(environment), environment, signals);
+      run(command, session);
+    }
+  };
+  std::visit(run_it, invocation.command);
+}
+
+int strake_main(std::span<const std::string> arguments) {
+  const Environment environment = process_environment();
+  Invocation invocation;
+  try {
+    prepare_process();
+    invocation = parse_arguments(arguments, environment);
+  } catch (const base::Error& error) {
+    return static_cast<int>(fail(error, ExitStatus::usage));
+  }
+
+  StopSignals signals;
+  try {
+    run_verb(invocation, environment, signals);
+    return static_cast<int>(ExitStatus::success);
+  } catch (const base::Error& error) {
+    const ExitStatus status = fail(error, exit_status(error.code()));
+    const bool stopped = error.code() == base::ErrorCode::cancelled && signals.received() != 0;
+    return stopped ? 128 + signals.received() : static_cast<int>(status);
+  } catch (const std::exception& error) {
+    print_error(describe_internal(error, colour_for(STDERR_FILENO)));
+    return static_cast<int>(ExitStatus::build_failed);
+  }
+}
+
+}  // namespace
+}  // namespace strake::cli
+
+int main(int argc, char** argv) {
+  const std::vector<std::string> arguments(argv + (argc > 0 ? 1 : 0), argv + argc);
+  return strake::cli::strake_main(arguments);
+}
