@@ -102,7 +102,7 @@ TEST_P(PathRace, RemovingATreeThatIsSwappedLeavesTheOutsideAlone) {
                   RENAME_EXCHANGE);
     }
   });
-  for (int i = 0; i < 2000; ++i) {
+  for (int i = 0; i < 300; ++i) {
     try {
       directory.make_directories("parent/tree/sub", 0755);
       directory.create_file("parent/tree/sub/file", 0644);

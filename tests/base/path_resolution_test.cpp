@@ -215,7 +215,8 @@ STRAKE_FOR_BOTH_RESOLVERS(PathResolution);
 class ResolversAgree : public PathResolution {
  protected:
   std::string random_path(int longest) {
-    static constexpr const char* kNames[] = {"a", "b", "c", "d", ".", "..", "..", "a", "b", "l", "m"};
+    static constexpr const char* kNames[] = {"a",  "b", "c", "d", ".", "..",
+                                             "..", "a", "b", "l", "m"};
     std::string path = pick(4) == 0 ? "/" : "";
     for (int i = 0, length = 1 + pick(longest); i < length; ++i) {
       path += kNames[pick(static_cast<int>(std::size(kNames)))];
@@ -230,9 +231,15 @@ class ResolversAgree : public PathResolution {
       const std::string path = "base/" + random_path(4);
       try {
         switch (pick(4)) {
-          case 0: directory.make_directories(path, 0755); break;
-          case 1: directory.create_file(path, 0644); break;
-          default: directory.make_symlink(random_path(4), path); break;
+          case 0:
+            directory.make_directories(path, 0755);
+            break;
+          case 1:
+            directory.create_file(path, 0644);
+            break;
+          default:
+            directory.make_symlink(random_path(4), path);
+            break;
         }
       } catch (const std::exception&) {
         // Taken, or below a file: the next one.

@@ -51,9 +51,8 @@ inline std::string resolver_name(const ::testing::TestParamInfo<PathResolver>& i
   return info.param == PathResolver::kernel ? "openat2" : "walk";
 }
 
-#define STRAKE_FOR_BOTH_RESOLVERS(suite)                                                     \
-  INSTANTIATE_TEST_SUITE_P(Resolver, suite,                                                  \
-                           ::testing::Values(PathResolver::kernel, PathResolver::walk),      \
-                           resolver_name)
+#define STRAKE_FOR_BOTH_RESOLVERS(suite) \
+  INSTANTIATE_TEST_SUITE_P(              \
+      Resolver, suite, ::testing::Values(PathResolver::kernel, PathResolver::walk), resolver_name)
 
 }  // namespace strake::base
