@@ -12,6 +12,7 @@
 
 #include "layers/base/error.h"
 #include "layers/base/log.h"
+#include "registry/response_head.h"
 #include "registry/url.h"
 
 namespace strake::registry {
@@ -20,13 +21,20 @@ namespace {
 using base::Error;
 using base::ErrorCode;
 
-constexpr std::size_t kHeaderLimitBytes = 64 * 1024;
-constexpr int kHeaderLimitLines = 100;
 constexpr std::size_t kIdleHandles = 16;
 constexpr long kReceiveBufferBytes = 256 * 1024;
 constexpr long kSendBufferBytes = 512 * 1024;
 
-/// The functions of libcurl that are used here, as its header declares them.
+// clang-format off
+/// The functions of libcurl that are used here, without their prefix.
+#define STRAKE_CURL_FUNCTIONS(X) \
+  X(global_init) X(share_init) X(share_setopt) X(share_cleanup) X(slist_append) X(slist_free_all) \
+  X(easy_init) X(easy_cleanup) X(easy_reset) X(easy_setopt) X(easy_strerror) \
+  X(multi_init) X(multi_cleanup) X(multi_add_handle) X(multi_remove_handle) X(multi_perform) \
+  X(multi_poll) X(multi_wakeup) X(multi_info_read) X(multi_strerror)
+// clang-format on
+
+/// The library, with its functions as its header declares them.
 class Curl {
  public:
   /// Loads the library at the first call. It stays: unloading TLS libraries is not safe.
@@ -35,26 +43,9 @@ class Curl {
     return curl;
   }
 
-  decltype(&curl_global_init) global_init;
-  decltype(&curl_easy_init) easy_init;
-  decltype(&curl_easy_cleanup) easy_cleanup;
-  decltype(&curl_easy_reset) easy_reset;
-  decltype(&curl_easy_setopt) easy_setopt;
-  decltype(&curl_easy_strerror) easy_strerror;
-  decltype(&curl_multi_init) multi_init;
-  decltype(&curl_multi_cleanup) multi_cleanup;
-  decltype(&curl_multi_add_handle) multi_add_handle;
-  decltype(&curl_multi_remove_handle) multi_remove_handle;
-  decltype(&curl_multi_perform) multi_perform;
-  decltype(&curl_multi_poll) multi_poll;
-  decltype(&curl_multi_wakeup) multi_wakeup;
-  decltype(&curl_multi_info_read) multi_info_read;
-  decltype(&curl_multi_strerror) multi_strerror;
-  decltype(&curl_slist_append) slist_append;
-  decltype(&curl_slist_free_all) slist_free_all;
-  decltype(&curl_share_init) share_init;
-  decltype(&curl_share_setopt) share_setopt;
-  decltype(&curl_share_cleanup) share_cleanup;
+#define STRAKE_MEMBER(name) decltype(&curl_##name) name = nullptr;
+  STRAKE_CURL_FUNCTIONS(STRAKE_MEMBER)
+#undef STRAKE_MEMBER
 
  private:
   Curl() {
@@ -76,26 +67,9 @@ class Curl {
                     std::string("libcurl is too old: it has no ") + name + " (7.68 is needed)");
       }
     };
-    load(global_init, "curl_global_init");
-    load(easy_init, "curl_easy_init");
-    load(easy_cleanup, "curl_easy_cleanup");
-    load(easy_reset, "curl_easy_reset");
-    load(easy_setopt, "curl_easy_setopt");
-    load(easy_strerror, "curl_easy_strerror");
-    load(multi_init, "curl_multi_init");
-    load(multi_cleanup, "curl_multi_cleanup");
-    load(multi_add_handle, "curl_multi_add_handle");
-    load(multi_remove_handle, "curl_multi_remove_handle");
-    load(multi_perform, "curl_multi_perform");
-    load(multi_poll, "curl_multi_poll");
-    load(multi_wakeup, "curl_multi_wakeup");
-    load(multi_info_read, "curl_multi_info_read");
-    load(multi_strerror, "curl_multi_strerror");
-    load(slist_append, "curl_slist_append");
-    load(slist_free_all, "curl_slist_free_all");
-    load(share_init, "curl_share_init");
-    load(share_setopt, "curl_share_setopt");
-    load(share_cleanup, "curl_share_cleanup");
+#define STRAKE_LOAD(name) load(name, "curl_" #name);
+    STRAKE_CURL_FUNCTIONS(STRAKE_LOAD)
+#undef STRAKE_LOAD
     if (global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
       throw Error(ErrorCode::system, "cannot initialise libcurl");
     }
@@ -260,7 +234,7 @@ ErrorCode error_code(CURLcode code) {
 class Transfer {
  public:
   Transfer(Handle& handle, const HttpRequest& request)
-      : handle_(handle), request_(request), headers_(header_list(request)) {}
+      : handle_(handle), request_(request), headers_(header_list(request)), head_(shown(request)) {}
 
   void configure(const CurlOptions& options, const Share& share);
   HttpResponse run(std::stop_token stop);
@@ -294,9 +268,8 @@ class Transfer {
   Handle& handle_;
   const HttpRequest& request_;
   HeaderList headers_;
-  HttpResponse response_;
-  std::size_t header_bytes_ = 0;
-  int header_lines_ = 0;
+  ResponseHead head_;
+  HttpResponse response_;  // once routed
   bool routed_ = false;
   base::ByteSink* sink_ = nullptr;
   std::uint64_t body_left_ = 0;
@@ -426,28 +399,12 @@ void Transfer::fail(CURLcode code) const {
 }
 
 void Transfer::on_header(std::string_view line) {
-  header_bytes_ += line.size();
-  if (header_bytes_ > kHeaderLimitBytes || ++header_lines_ > kHeaderLimitLines) {
-    throw Error(ErrorCode::corrupt, "the header of the answer from " + shown(request_) +
-                                        " is larger than 64 KiB or 100 lines");
-  }
-  while (!line.empty() && (line.back() == '\r' || line.back() == '\n')) line.remove_suffix(1);
-  if (line.starts_with("HTTP/")) {  // each response begins anew, interim ones included
-    const std::size_t space = line.find(' ');
-    response_ = {};
-    if (space != line.npos) response_.status = std::atoi(line.data() + space + 1);
-    return;
-  }
-  const std::size_t colon = line.find(':');
-  if (routed_ || colon == line.npos) return;  // trailers say nothing that is used
-  std::string_view value = line.substr(colon + 1);
-  value.remove_prefix(std::min(value.find_first_not_of(" \t"), value.size()));
-  while (!value.empty() && (value.back() == ' ' || value.back() == '\t')) value.remove_suffix(1);
-  response_.headers.add(std::string(line.substr(0, colon)), std::string(value));
+  if (!routed_) head_.add_line(line);  // trailers say nothing that is used
 }
 
 void Transfer::choose_sink() {
   if (std::exchange(routed_, true)) return;
+  response_ = head_.take();
   if (request_.route) sink_ = request_.route(response_);
 }
 
@@ -463,7 +420,6 @@ void Transfer::on_body(std::span<const std::byte> bytes) {
 
 std::size_t Transfer::header_callback(char* data, std::size_t size, std::size_t count, void* self) {
   auto& transfer = *static_cast<Transfer*>(self);
-  // libcurl gives whole lines that end in a newline, so atoi() above stays inside.
   return transfer.guarded([&] { transfer.on_header({data, size * count}); }) ? size * count : 0;
 }
 

@@ -60,10 +60,14 @@ std::string_view outcome(int status) {
   }
 }
 
-ErrorCode code_of(int status) {
+ErrorCode code_of(const HttpResponse& response) {
+  const int status = response.status;
   if (status == 401 || status == 403) return ErrorCode::denied;
   if (status == 404) return ErrorCode::not_found;
   if (status == 408 || status == 429 || status >= 500) return ErrorCode::unavailable;
+  for (const RegistryErrorEntry& entry : parse_error_body(response.body)) {
+    if (entry.code == "DIGEST_INVALID" || entry.code == "SIZE_INVALID") return ErrorCode::corrupt;
+  }
   return ErrorCode::unsupported;
 }
 
@@ -105,12 +109,11 @@ std::string describe(const HttpResponse& response) {
 }
 
 Error registry_error(std::string_view what, const HttpResponse& response) {
-  Error error(code_of(response.status), std::string(what) + ": " +
-                                            std::string(outcome(response.status)) + " (" +
-                                            describe(response) + ")");
+  Error error(code_of(response), std::string(what) + ": " + std::string(outcome(response.status)) +
+                                     " (" + describe(response) + ")");
+  const std::string_view wait = response.headers.get("Retry-After");
+  if (!wait.empty()) error.add_note("the registry asks to wait: " + shown(wait));
   if (response.status == 429) {
-    const std::string_view wait = response.headers.get("Retry-After");
-    if (!wait.empty()) error.add_note("the registry asks to wait: " + shown(wait));
     error.set_hint("try again later, or log in: registries limit anonymous clients most");
   }
   return error;

@@ -23,8 +23,9 @@ std::vector<RegistryErrorEntry> parse_error_body(std::string_view body);
 std::string describe(const HttpResponse& response);
 
 /// Error for a response that means `what` failed ("cannot fetch manifest of "alpine:3.20""): the
-/// code follows the status (401/403 → denied, 404 → not_found, 429 and 5xx → unavailable, others →
-/// unsupported), the message is `what` with describe().
+/// code follows the status (401/403 → denied, 404 → not_found, 408, 429 and 5xx → unavailable, what
+/// has another digest or size than announced → corrupt, others → unsupported), the message is
+/// `what` with describe().
 base::Error registry_error(std::string_view what, const HttpResponse& response);
 
 }  // namespace strake::registry

@@ -1,0 +1,184 @@
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "layers/base/files.h"
+#include "registry/client.h"
+#include "registry/curl_transport.h"
+#include "registry/transfer.h"
+#include "tests/registry/expect_error.h"
+#include "tests/support/http_server.h"
+
+extern char** environ;
+
+namespace strake::registry {
+namespace {
+
+namespace fs = std::filesystem;
+using base::ErrorCode;
+using testing::code_of;
+
+/// The reference implementation (Debian: docker-registry) on a free port, in a directory of its
+/// own.
+class DockerRegistry {
+ public:
+  explicit DockerRegistry(const std::string& extra_config = "") {
+    {
+      const support::HttpServer free_port([](const auto&) { return support::ServerResponse{}; });
+      host_ = free_port.host();
+    }
+    const fs::path config = directory_.path() / "config.yml";
+    std::ofstream(config)
+        << "version: 0.1\nlog:\n  level: error\n  accesslog:\n    disabled: true\n"
+           "storage:\n  filesystem:\n    rootdirectory: "
+        << (directory_.path() / "data").string() << "\nhttp:\n  addr: " << host_ << "\n"
+        << extra_config;
+    std::string program = "docker-registry", verb = "serve", file = config.string();
+    char* arguments[] = {program.data(), verb.data(), file.data(), nullptr};
+    posix_spawn_file_actions_t actions;
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+    if (posix_spawnp(&pid_, program.c_str(), &actions, nullptr, arguments, environ) != 0) pid_ = -1;
+    posix_spawn_file_actions_destroy(&actions);
+  }
+  ~DockerRegistry() {
+    if (pid_ <= 0) return;
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+  }
+  DockerRegistry(const DockerRegistry&) = delete;
+  DockerRegistry& operator=(const DockerRegistry&) = delete;
+
+  bool started() const { return pid_ > 0; }
+  const std::string& host() const { return host_; }
+  const fs::path& directory() const { return directory_.path(); }
+
+ private:
+  base::TempDirectory directory_{fs::temp_directory_path(), "strake-registry-"};
+  std::string host_;
+  pid_t pid_ = -1;
+};
+
+oci::Descriptor descriptor(std::string_view type, const std::string& bytes) {
+  return {std::string(type), base::Digest::of(bytes), bytes.size()};
+}
+BlobUpload upload(std::string_view type, const std::string& bytes,
+                  std::vector<oci::Repository> mount_from = {}) {
+  return {descriptor(type, bytes), [bytes] { return std::make_unique<base::StringSource>(bytes); },
+          std::move(mount_from)};
+}
+
+class DockerRegistryTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!registry_.started()) GTEST_SKIP() << "docker-registry is not installed";
+  }
+
+  /// The states the blobs of `image` went through, in any order.
+  std::multiset<TransferState> push(const oci::Repository& to,
+                                    std::vector<oci::Repository> mount_from = {}) {
+    std::mutex mutex;
+    std::multiset<TransferState> states;
+    BlobUploader uploader(client_, to, {.progress = [&](const TransferProgress& progress) {
+                            const std::lock_guard lock(mutex);
+                            if (progress.state != TransferState::uploading) {
+                              states.insert(progress.state);
+                            }
+                          }});
+    push_image(client_, uploader,
+               {upload(oci::media_type::kOciConfig, config_, mount_from),
+                upload(oci::media_type::kOciLayerGzip, layer_, mount_from)},
+               {}, {manifest_.descriptor, manifest_.bytes}, std::vector<std::string>{"1.0"});
+    return states;
+  }
+
+  DockerRegistry registry_;
+  CurlTransport http_;
+  Credentials credentials_;
+  Client client_{http_, credentials_};
+  const oci::Repository app_{registry_.host(), "team/app"};
+  const std::string config_ = R"({"architecture":"amd64","os":"linux","rootfs":{"type":"layers"}})";
+  const std::string layer_ = std::string(3'000'000, 'l');
+  const oci::Document<oci::Manifest> manifest_ =
+      oci::make_manifest({.config = descriptor(oci::media_type::kOciConfig, config_),
+                          .layers = {descriptor(oci::media_type::kOciLayerGzip, layer_)}});
+};
+
+TEST_F(DockerRegistryTest, PushSkipMountAndPull) {
+  EXPECT_NO_THROW(client_.check_push_permission(app_));
+  EXPECT_EQ(push(app_), (std::multiset{TransferState::done, TransferState::done}));
+  EXPECT_EQ(push(app_), (std::multiset{TransferState::exists, TransferState::exists}));
+  const oci::Repository other{registry_.host(), "other"};
+  EXPECT_EQ(push(other, {app_}), (std::multiset{TransferState::mounted, TransferState::mounted}));
+
+  const oci::Reference tag{other, "1.0", std::nullopt};
+  EXPECT_EQ(client_.resolve(tag), manifest_.descriptor);
+  const auto pulled = client_.get_manifest(tag);
+  EXPECT_EQ(pulled.bytes, manifest_.bytes);
+  base::StringSink config, layer;
+  const oci::Manifest& manifest = std::get<oci::Manifest>(pulled.value);
+  const std::vector<BlobFetch> fetches = {{manifest.config, config}, {manifest.layers[0], layer}};
+  fetch_blobs(client_, other, fetches);
+  EXPECT_EQ(config.text, config_);
+  EXPECT_EQ(layer.text, layer_);
+  EXPECT_EQ(client_.list_tags(other), (std::vector<std::string>{"1.0"}));
+}
+
+TEST_F(DockerRegistryTest, WhatIsNotThereIsNotFound) {
+  EXPECT_EQ(code_of([&] { client_.resolve({app_, "none", {}}); }), ErrorCode::not_found);
+  EXPECT_FALSE(client_.has_blob(app_, base::Digest::of("none")));
+  base::StringSink sink;
+  EXPECT_EQ(code_of([&] { client_.get_blob(app_, descriptor("x", "none"), sink); }),
+            ErrorCode::not_found);
+  EXPECT_FALSE(
+      client_.mount_blob(app_, {registry_.host(), "no"}, base::Digest::of("none")).mounted);
+}
+
+TEST_F(DockerRegistryTest, ManifestWithoutItsBlobsIsRefused) {
+  EXPECT_THROW(
+      client_.put_manifest({app_, "1.0", {}}, manifest_.bytes, manifest_.descriptor.media_type),
+      base::Error);
+}
+
+TEST_F(DockerRegistryTest, WrongBytesAreRefused) {
+  EXPECT_EQ(code_of([&] {
+              client_.put_blob(app_, descriptor("x", "right"),
+                               [] { return std::make_unique<base::StringSource>("wrong"); });
+            }),
+            ErrorCode::corrupt);
+}
+
+TEST_F(DockerRegistryTest, PasswordsAreChecked) {
+  const base::TempDirectory directory(fs::temp_directory_path(), "strake-htpasswd-");
+  const fs::path passwords = directory.path() / "htpasswd";
+  // bcrypt of "secret-word"
+  std::ofstream(passwords) << "me:$2y$04$GHg6blEi2saeRKnTloJj3.4q30WUIXVsWl5U0jigOckbvSSzc.UzK\n";
+  const DockerRegistry locked(
+      "auth:\n  htpasswd:\n    realm: strake\n    path: " + passwords.string() + "\n");
+  ASSERT_TRUE(locked.started());
+  const oci::Repository repository{locked.host(), "team/app"};
+  EXPECT_EQ(code_of([&] { client_.check_push_permission(repository); }), ErrorCode::denied);
+  for (const auto& [password, right] : {std::pair{"wrong-word", false}, {"secret-word", true}}) {
+    Credentials credentials;
+    credentials.set(locked.host(), {"me", password});
+    Client client(http_, credentials);
+    if (right) {
+      EXPECT_NO_THROW(client.ping(locked.host()));
+      EXPECT_NO_THROW(client.check_push_permission(repository));
+    } else {
+      EXPECT_EQ(code_of([&] { client.ping(locked.host()); }), ErrorCode::denied);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace strake::registry
