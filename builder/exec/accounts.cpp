@@ -15,7 +15,6 @@ namespace {
 
 using base::Error;
 using base::ErrorCode;
-using base::quoted;
 
 constexpr std::size_t kMaxAccountFileBytes = 10 << 20;
 constexpr std::uint32_t kMaxId = 0x7fffffff;
@@ -29,7 +28,7 @@ std::uint32_t parse_id(std::string_view digits) {
   std::uint32_t value = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   if (error != std::errc() || value > kMaxId)
-    throw Error(ErrorCode::invalid_input, "id " + quoted(digits) + " is larger than 2147483647");
+    throw Error(ErrorCode::invalid_input, "id " + base::quoted(digits) + " is larger than 2147483647");
   return value;
 }
 
@@ -48,7 +47,7 @@ std::string account_file(const base::RootedDirectory& root, const char* path) {
   if (!file) return "";
   struct ::stat status;
   if (::fstat(file->get(), &status) != 0 || !S_ISREG(status.st_mode))
-    throw Error(ErrorCode::corrupt, quoted(path) + " in the image is not a regular file");
+    throw Error(ErrorCode::corrupt, base::quoted(path) + " in the image is not a regular file");
   return base::read_all(file->get(), kMaxAccountFileBytes, path);
 }
 
@@ -125,12 +124,12 @@ std::uint32_t resolve_group(const base::RootedDirectory& root, std::string_view 
   if (all_digits(group)) return parse_id(group);
   if (const auto gid = find_group(account_file(root, "/etc/group"), group)) return *gid;
   if (group == "root") return 0;
-  throw Error(ErrorCode::not_found, "no group " + quoted(group) + " in the image's /etc/group")
+  throw Error(ErrorCode::not_found, "no group " + base::quoted(group) + " in the image's /etc/group")
       .hint("use a numeric id, or create the group in an earlier RUN");
 }
 
 Error unknown_user(std::string_view user) {
-  return Error(ErrorCode::not_found, "no user " + quoted(user) + " in the image's /etc/passwd")
+  return Error(ErrorCode::not_found, "no user " + base::quoted(user) + " in the image's /etc/passwd")
       .hint("use a numeric id, or create the user in an earlier RUN");
 }
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <set>
 #include <tuple>
+#include <utility>
 
 #include "builder/dockerfile/expansion.h"
 #include "builder/dockerfile/parser.h"
@@ -15,7 +16,6 @@ namespace {
 
 using base::Error;
 using base::ErrorCode;
-using base::quoted;
 using dockerfile::Instruction;
 
 std::string lower(std::string_view text) {
@@ -100,9 +100,9 @@ class GraphBuilder {
         number && *number < graph_.stages.size())
       return *number;
     Error error(ErrorCode::invalid_input,
-                "no stage " + quoted(options_.target) + " in the Dockerfile");
+                "no stage " + base::quoted(options_.target) + " in the Dockerfile");
     const std::string near = base::nearest(options_.target, stage_names());
-    if (!near.empty()) error.set_hint("did you mean " + quoted(near) + "?");
+    if (!near.empty()) error.set_hint("did you mean " + base::quoted(near) + "?");
     throw error;
   }
 
@@ -168,7 +168,7 @@ class GraphBuilder {
     if (from.has_platform) stage.platform = parse_platform_flag(from.platform, stage.where);
     if (word.empty())
       throw Error(ErrorCode::invalid_input,
-                  "the base name " + quoted(from.image) + " is empty once its variables are expanded")
+                  "the base name " + base::quoted(from.image) + " is empty once its variables are expanded")
           .at(stage.where)
           .hint("give the ARG a default, or pass it with --build-arg");
     if (const auto earlier = find_stage(word, stage.number)) {
@@ -186,7 +186,7 @@ class GraphBuilder {
     try {
       if (text.empty())
         throw Error(ErrorCode::invalid_input,
-                    "the platform " + quoted(flag) + " is empty once its variables are expanded");
+                    "the platform " + base::quoted(flag) + " is empty once its variables are expanded");
       return oci::parse_platform(text);
     } catch (Error& error) {
       error.set_location(where);
@@ -200,7 +200,7 @@ class GraphBuilder {
     } catch (Error& error) {
       error.set_location(where);
       const std::string near = base::nearest(word, stage_names());
-      if (!near.empty()) error.set_hint("did you mean the stage " + quoted(near) + "?");
+      if (!near.empty()) error.set_hint("did you mean the stage " + base::quoted(near) + "?");
       throw;
     }
   }
@@ -254,7 +254,7 @@ class GraphBuilder {
       if (const auto earlier = find_stage(name, stage.number); earlier && !parse_number(name))
         return StageBase{*earlier};
       throw Error(ErrorCode::invalid_input,
-                  "cannot copy from stage " + quoted(name) + (*found == stage.number
+                  "cannot copy from stage " + base::quoted(name) + (*found == stage.number
                       ? ": it is this very stage"
                       : ": it comes after this one"))
           .at(where)

@@ -16,7 +16,6 @@ namespace {
 
 using base::Error;
 using base::ErrorCode;
-using base::quoted;
 
 /// Usable in RUN without being declared; not part of any key, not in the history.
 constexpr std::array<std::string_view, 10> kProxyArgs = {
@@ -155,7 +154,7 @@ void StagePlanner::plan(const dockerfile::Add& add) {
   Copy step = expanded(add.transfer);
   for (const std::string& source : step.sources)
     if (is_remote(source))
-      throw Error(ErrorCode::unsupported, "ADD of " + quoted(source) +
+      throw Error(ErrorCode::unsupported, "ADD of " + base::quoted(source) +
                                               ": remote sources are not supported by this version "
                                               "of strake")
           .hint("fetch it in a RUN step, or put the file into the build context");

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <span>
+#include <stop_token>
+
+#include "builder/exec/build.h"
+#include "builder/exec/machine.h"
+#include "builder/plan/stage_graph.h"
+
+namespace strake::builder {
+
+/// Pins `request` to a manifest and fetches its config, from the store or the registry as `policy`
+/// says. What was fetched is kept: documents as blobs, the image under its name, and for each layer
+/// where its blob can be had. No layer is pulled.
+///
+/// Throws Error(not_found) when no image of that name, or none for the platform, is there;
+/// Error(unavailable) or Error(denied) for what the registry said.
+plan::ResolvedImage resolve_image(const plan::ImageRequest& request, PullPolicy policy,
+                                  Machine& machine, std::stop_token stop);
+
+/// The same for several, at the same time. Each is shown as a task.
+plan::ResolvedImages resolve_images(std::span<const plan::ImageRequest> requests,
+                                    PullPolicy policy, Machine& machine, std::stop_token stop);
+
+}  // namespace strake::builder

@@ -1,0 +1,323 @@
+#include "builder/exec/build.h"
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <set>
+
+#include "builder/context/build_context.h"
+#include "builder/dockerfile/parser.h"
+#include "builder/exec/assemble.h"
+#include "builder/exec/base_images.h"
+#include "builder/exec/publisher.h"
+#include "builder/exec/scheduler.h"
+#include "builder/exec/step_runner.h"
+#include "builder/output/outputs.h"
+#include "builder/plan/planner.h"
+#include "builder/sandbox/sandbox.h"
+#include "layers/base/error.h"
+#include "layers/base/log.h"
+#include "layers/base/worker_pool.h"
+#include "layers/layer_store.h"
+
+namespace strake::builder {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+
+class Build {
+ public:
+  Build(const BuildRequest& request, Machine& machine, std::stop_token stop)
+      : request_(request), machine_(machine), forward_(std::move(stop), [this] {
+          stop_.request_stop();
+        }) {}
+
+  BuildOutcome run() {
+    read_input();
+    make_plans();
+    if (request_.dry_run) return dry_run();
+    check_runnable();
+    context_.emplace(request_.context, source_->path());
+    StepRunner runner(request_, machine_, &*context_, source_->path().string(), stop_.get_token());
+    start_publishing(runner.fetcher());
+    execute(runner);
+    for (std::size_t i = 0; i < plans_.size(); ++i)
+      images_.push_back(assemble(plans_[i], results_[i], request_.source_date_epoch, machine_));
+    BuildOutcome outcome = write_outputs(runner.fetcher());
+    runner.save_memo();
+    return outcome;
+  }
+
+ private:
+  // ---- Text and plan ----
+
+  void read_input() {
+    source_.emplace(request_.dockerfile_text
+                        ? dockerfile::SourceFile("-", *request_.dockerfile_text)
+                        : read_dockerfile(request_.context, request_.dockerfile));
+    file_ = dockerfile::parse(*source_);
+    refuse_foreign_frontend();
+    for (const dockerfile::ParseWarning& warning : file_.warnings)
+      base::log_info(warning.rule + ": " + warning.message);
+  }
+
+  /// `# syntax=` may name another language than ours; docker would run that frontend's image.
+  void refuse_foreign_frontend() const {
+    const std::string& syntax = file_.directives.syntax;
+    if (syntax.empty()) return;
+    for (const char* own : {"docker/dockerfile", "docker.io/docker/dockerfile"}) {
+      const std::string name = own;
+      if (syntax == name || syntax.starts_with(name + ":") || syntax.starts_with(name + "@") ||
+          syntax.starts_with(name + "-upstream"))
+        return;
+    }
+    Error error(ErrorCode::unsupported,
+                "the Dockerfile asks for the frontend " + base::quoted(syntax) +
+                    ", and strake runs no external frontends");
+    if (file_.directives.syntax_where) error.set_location(*file_.directives.syntax_where);
+    error.set_hint("remove the syntax line if the file is a plain Dockerfile");
+    throw error;
+  }
+
+  void make_plans() {
+    std::vector<oci::Platform> platforms = request_.platforms;
+    const bool given = !platforms.empty();
+    if (!given) platforms.push_back(oci::host_platform());
+    for (const oci::Platform& platform : platforms) {
+      plan::PlanOptions options;
+      options.build_platform = oci::host_platform();
+      options.target_platform = platform;
+      options.platform_given = given;
+      options.target = request_.target;
+      options.build_args = request_.build_args;
+      options.labels = request_.labels;
+      options.network = request_.network == RunNetwork::host;
+      options_.push_back(std::move(options));
+    }
+    // What a base brings (ONBUILD) may need further bases: until there is nothing new.
+    plan::ResolvedImages images;
+    std::vector<plan::StageGraph> graphs;
+    while (true) {
+      graphs.clear();
+      std::set<plan::ImageRequest> missing;
+      for (const plan::PlanOptions& options : options_) {
+        graphs.push_back(plan::make_graph(file_, options, images));
+        for (const plan::ImageRequest& image : graphs.back().required_images())
+          if (!images.contains(image)) missing.insert(image);
+      }
+      if (missing.empty()) break;
+      check_platforms(graphs);
+      const std::vector<plan::ImageRequest> requests(missing.begin(), missing.end());
+      images.merge(
+          resolve_images(requests, request_.pull, machine_, stop_.get_token()));
+    }
+    for (std::size_t i = 0; i < graphs.size(); ++i)
+      plans_.push_back(plan::make_plan(graphs[i], options_[i], images));
+  }
+
+  /// An image for a machine that nothing here can stand in for is not worth pulling, if a RUN needs
+  /// it. Stages without RUN build anywhere.
+  void check_platforms(const std::vector<plan::StageGraph>& graphs) const {
+    for (const plan::StageGraph& graph : graphs)
+      for (const plan::Stage& stage : graph.stages) {
+        if (!stage.needed) continue;
+        for (const dockerfile::Instruction& instruction : stage.instructions)
+          if (std::holds_alternative<dockerfile::Run>(instruction.operation))
+            check_architecture(stage.platform.architecture, instruction.where);
+      }
+  }
+
+  void check_runnable() const {
+    for (const plan::BuildPlan& plan : plans_)
+      for (const plan::Step& step : plan.steps)
+        if (const auto* run = std::get_if<plan::Run>(&step.operation))
+          check_architecture(run->architecture, step.where);
+  }
+
+  void check_architecture(const std::string& architecture, const base::SourceRange& where) const {
+    if (architecture == oci::host_platform().architecture) return;
+    try {
+      machine_.sandbox.check_runnable(architecture);
+    } catch (Error& error) {
+      error.set_location(where);
+      throw;
+    }
+  }
+
+  BuildOutcome dry_run() const {
+    BuildOutcome outcome;
+    for (const plan::BuildPlan& plan : plans_) outcome.plan += plan::to_text(plan);
+    return outcome;
+  }
+
+  // ---- Steps ----
+
+  void execute(StepRunner& runner) {
+    std::vector<std::pair<std::size_t, std::size_t>> items;  // plan and step
+    std::vector<std::vector<std::size_t>> inputs;
+    for (std::size_t p = 0; p < plans_.size(); ++p) {
+      const std::size_t first = items.size();
+      results_.emplace_back(plans_[p].steps.size());
+      for (const plan::Step& step : plans_[p].steps) {
+        items.emplace_back(p, static_cast<std::size_t>(step.id));
+        std::vector<std::size_t>& needs = inputs.emplace_back();
+        if (step.parent) needs.push_back(first + static_cast<std::size_t>(*step.parent));
+        if (const auto* copy = std::get_if<plan::Copy>(&step.operation); copy && copy->from)
+          needs.push_back(first + static_cast<std::size_t>(*copy->from));
+      }
+    }
+    mark_published();
+    const auto finish = [&](std::size_t item, StepResult result) {
+      const auto [p, s] = items[item];
+      if (publisher_ && published_[p][s] && result.layer) publisher_->add(result.layer->diff_id);
+      results_[p][s] = std::move(result);
+    };
+    const auto probe = [&](std::size_t item) {
+      const auto [p, s] = items[item];
+      auto result = runner.probe(plans_[p], plans_[p].steps[s], results_[p]);
+      if (!result) return false;
+      finish(item, std::move(*result));
+      return true;
+    };
+    const auto run_item = [&](std::size_t item) {
+      const auto [p, s] = items[item];
+      finish(item, runner.execute(plans_[p], plans_[p].steps[s], results_[p]));
+    };
+    const std::size_t jobs = request_.jobs > 0 ? request_.jobs : base::usable_processors();
+    run_schedule(inputs, jobs, probe, run_item, stop_);
+  }
+
+  /// The steps whose layers end up in the image.
+  void mark_published() {
+    for (const plan::BuildPlan& plan : plans_) {
+      std::vector<bool>& marks = published_.emplace_back(plan.steps.size());
+      for (auto step = plan.result; step; step = plan.step(*step).parent)
+        marks[static_cast<std::size_t>(*step)] = true;
+    }
+  }
+
+  // ---- Outputs ----
+
+  BlobOptions blob_options() const { return {request_.compression, request_.compression_level}; }
+
+  const std::vector<oci::Reference>& names_of(const OutputSpec& output) const {
+    return output.names.empty() ? request_.tags : output.names;
+  }
+
+  std::vector<OutputSpec> outputs() const {
+    if (!request_.outputs.empty()) return request_.outputs;
+    return {OutputSpec{}};
+  }
+
+  void start_publishing(LayerFetcher& fetcher) {
+    std::vector<oci::Repository> repositories;
+    for (const OutputSpec& output : outputs()) {
+      if (output.kind != OutputSpec::Kind::registry) continue;
+      if (names_of(output).empty())
+        throw Error(ErrorCode::invalid_input, "there is no name to push the image to")
+            .hint("give it one with --tag");
+      for (const oci::Reference& name : names_of(output))
+        if (std::find(repositories.begin(), repositories.end(), name.repository) ==
+            repositories.end())
+          repositories.push_back(name.repository);
+    }
+    if (repositories.empty()) return;
+    publisher_ = std::make_unique<Publisher>(repositories, blob_options(), machine_, fetcher,
+                                             stop_.get_token());
+    publisher_->check_permissions();
+  }
+
+  BuildOutcome write_outputs(LayerFetcher& fetcher) {
+    BuildOutcome outcome;
+    std::optional<ImageDocuments> documents;
+    const auto need_documents = [&]() -> const ImageDocuments& {
+      if (!documents) documents = make_documents(images_, blob_options(), machine_);
+      return *documents;
+    };
+    for (const OutputSpec& output : outputs()) {
+      switch (output.kind) {
+        case OutputSpec::Kind::image:
+          store_image(images_, documents ? &*documents : nullptr, names_of(output), machine_);
+          break;
+        case OutputSpec::Kind::registry:
+          push(output, need_documents(), outcome);
+          store_image(images_, &*documents, names_of(output), machine_);
+          break;
+        case OutputSpec::Kind::oci:
+        case OutputSpec::Kind::docker: {
+          ExportTask task(machine_.progress, output);
+          write_layout(output, images_, names_of(output), blob_options(), machine_, fetcher);
+          task.done();
+          if (output.kind == OutputSpec::Kind::oci) need_documents();
+          break;
+        }
+        case OutputSpec::Kind::tar:
+        case OutputSpec::Kind::local: {
+          ExportTask task(machine_.progress, output);
+          write_rootfs(output, images_, machine_, fetcher);
+          task.done();
+          break;
+        }
+      }
+    }
+    for (std::size_t i = 0; i < images_.size(); ++i) {
+      BuiltImage built{images_[i].config.platform, images_[i].config_blob.digest, {}};
+      if (documents) built.manifest = documents->manifests[i].descriptor;
+      outcome.images.push_back(std::move(built));
+    }
+    if (documents) outcome.root = documents->root();
+    publisher_.reset();
+    return outcome;
+  }
+
+  void push(const OutputSpec& output, const ImageDocuments& documents, BuildOutcome& outcome) {
+    std::map<oci::Repository, std::vector<std::string>> tags;
+    for (const oci::Reference& name : names_of(output)) {
+      std::vector<std::string>& of_repository = tags[name.repository];
+      if (!output.push_by_digest && name.tag) of_repository.push_back(*name.tag);
+    }
+    for (const auto& [repository, names] : tags)
+      publisher_->finish(repository, images_, documents, names);
+    for (const oci::Reference& name : names_of(output)) outcome.pushed.push_back(name.str());
+  }
+
+  /// Shows the writing of an output.
+  class ExportTask {
+   public:
+    ExportTask(Progress& progress, const OutputSpec& output)
+        : progress_(progress),
+          id_(progress.start({"", "", "write " + (output.dest == "-" ? "stdout" : output.dest)})) {}
+    ExportTask(const ExportTask&) = delete;
+    ExportTask& operator=(const ExportTask&) = delete;
+    ~ExportTask() { progress_.finish(id_, outcome_); }
+    void done() { outcome_ = Outcome::done; }
+
+   private:
+    Progress& progress_;
+    TaskId id_;
+    Outcome outcome_ = Outcome::failed;
+  };
+
+  const BuildRequest& request_;
+  Machine& machine_;
+  std::stop_source stop_;
+  std::stop_callback<std::function<void()>> forward_;  // the user's Ctrl-C to our own stop source
+  std::optional<dockerfile::SourceFile> source_;
+  dockerfile::Dockerfile file_;
+  std::vector<plan::PlanOptions> options_;  // one a platform, as are plans, results and images
+  std::vector<plan::BuildPlan> plans_;
+  std::vector<std::vector<StepResult>> results_;
+  std::vector<std::vector<bool>> published_;
+  std::vector<AssembledImage> images_;
+  std::optional<BuildContext> context_;
+  std::unique_ptr<Publisher> publisher_;
+};
+
+}  // namespace
+
+BuildOutcome build(const BuildRequest& request, Machine& machine, std::stop_token stop) {
+  return Build(request, machine, std::move(stop)).run();
+}
+
+}  // namespace strake::builder

@@ -1,0 +1,240 @@
+#include "builder/exec/copy_files.h"
+
+#include <fcntl.h>
+
+#include "builder/dockerfile/file_mode.h"
+#include "builder/exec/accounts.h"
+#include "layers/archive/archive_probe.h"
+#include "layers/archive/compression.h"
+#include "layers/base/error.h"
+#include "layers/snapshot/apply.h"
+
+namespace strake::builder {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using layers::EntryType;
+using layers::TarEntry;
+
+std::string join(std::string_view directory, std::string_view name) {
+  if (directory.empty()) return std::string(name);
+  if (name.empty()) return std::string(directory);
+  return std::string(directory) + "/" + std::string(name);
+}
+
+std::string without_root(const std::string& path) {
+  const std::size_t start = path.find_first_not_of('/');
+  return start == std::string::npos ? "" : path.substr(start);
+}
+
+std::string_view parent_of(std::string_view path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
+}
+
+class Copier {
+ public:
+  Copier(const plan::Copy& copy, const CopySource& source, const base::RootedDirectory& below,
+         const layers::Store& store, UnpackedArchives& archives, LayerDraft& draft)
+      : copy_(copy), source_(source), store_(store), archives_(archives), draft_(draft) {
+    if (!copy.chown.empty()) owner_ = resolve_owner(below, copy.chown);
+    if (!copy.chmod.empty()) mode_ = dockerfile::FileModeChange::parse(copy.chmod);
+    destination_ = without_root(below.canonical(copy.destination));
+    into_directory_ = copy.destination.back() == '/';
+    made_.uid = owner_ ? owner_->uid : 0;
+    made_.gid = owner_ ? owner_->gid : 0;
+    if (mode_ && mode_->absolute()) made_.mode = mode_->apply(0755, true);
+  }
+
+  void run(std::span<const SelectedSource> selection) {
+    if (selection.empty() && copy_.files.empty()) return;
+    refuse_many_onto_one(selection);
+    if (into_directory_) draft_.require_directory(destination_, made_);
+    for (const SelectedSource& selected : selection) {
+      if (copy_.extract && unpack(selected)) continue;
+      if (copy_.parents) {
+        put_below_parents(selected);
+      } else if (selected.directory) {
+        put_directory(selected, destination_);
+      } else {
+        put_file(selected, file_target(selected.name));
+      }
+    }
+    for (const plan::InlineFile& file : copy_.files) put_inline(file);
+  }
+
+ private:
+  void refuse_many_onto_one(std::span<const SelectedSource> selection) const {
+    std::size_t files = copy_.files.size();
+    for (const SelectedSource& selected : selection) files += selected.directory ? 0 : 1;
+    if (into_directory_ || copy_.parents || files == 0 || files + (selection.size() > 1 ? 1 : 0) < 2)
+      return;
+    if (draft_.kind(destination_) == LayerDraft::Kind::directory) return;
+    throw Error(ErrorCode::invalid_input, "cannot copy several sources to " +
+                                              base::quoted(copy_.destination) +
+                                              ": it is not a directory")
+        .hint("end the destination with \"/\"");
+  }
+
+  /// Where a file called `name` goes.
+  std::string file_target(const std::string& name) const {
+    const bool directory =
+        into_directory_ || draft_.kind(destination_) == LayerDraft::Kind::directory;
+    return directory ? join(destination_, name) : destination_;
+  }
+
+  void put_directory(const SelectedSource& selected, const std::string& target) {
+    const SelectedEntry& top = selected.entries.front();
+    if (draft_.kind(target) == LayerDraft::Kind::absent) {
+      draft_.require_directory(parent_of(target), made_);
+      draft_.put(entry_from(top, target));
+    } else {
+      draft_.require_directory(target, made_);
+    }
+    put_content(selected, target);
+  }
+
+  void put_content(const SelectedSource& selected, const std::string& target) {
+    std::vector<const SelectedEntry*> waiting;  // directories that are there only if needed
+    for (const SelectedEntry& entry : std::span(selected.entries).subspan(1)) {
+      while (!waiting.empty() && !entry.path.starts_with(waiting.back()->path + "/"))
+        waiting.pop_back();
+      if (entry.only_as_parent) {
+        waiting.push_back(&entry);
+        continue;
+      }
+      for (const SelectedEntry* parent : waiting)
+        if (draft_.kind(join(target, parent->path)) != LayerDraft::Kind::directory)
+          draft_.put(entry_from(*parent, join(target, parent->path)));
+      const std::string path = join(target, entry.path);
+      draft_.require_directory(parent_of(path), made_);
+      draft_.put(entry_from(entry, path), content_of(entry, source_.root));
+    }
+  }
+
+  void put_file(const SelectedSource& selected, const std::string& target) {
+    const SelectedEntry& file = selected.entries.front();
+    draft_.require_directory(parent_of(target), made_);
+    draft_.put(entry_from(file, target), content_of(file, source_.root));
+  }
+
+  void put_below_parents(const SelectedSource& selected) {
+    draft_.require_directory(destination_, made_);
+    for (const SelectedEntry& parent : selected.parent_entries) {
+      const std::string path = join(destination_, parent.path);
+      if (draft_.kind(path) != LayerDraft::Kind::directory) draft_.put(entry_from(parent, path));
+      draft_.require_directory(path, made_);
+    }
+    const std::string target = join(destination_, selected.parents);
+    if (selected.directory) {
+      put_content(selected, target);
+    } else {
+      put_file(selected, join(target, selected.name));
+    }
+  }
+
+  void put_inline(const plan::InlineFile& file) {
+    TarEntry entry;
+    entry.path = file_target(file.name);
+    entry.mode = mode_ ? mode_->apply(0644, false) : 0644;
+    if (owner_) entry.uid = owner_->uid;
+    if (owner_) entry.gid = owner_->gid;
+    entry.size_bytes = file.content.size();
+    entry.mtime.tv_sec = kMadeFromNothingMtime;
+    draft_.require_directory(parent_of(entry.path), made_);
+    draft_.put(std::move(entry), DraftContent{.text = file.content});
+  }
+
+  // ---- Archives ----
+
+  /// Unpacks `selected` into the destination if it is an archive; false if it is none.
+  bool unpack(const SelectedSource& selected) {
+    const SelectedEntry& file = selected.entries.front();
+    if (selected.directory || !S_ISREG(file.status.st_mode)) return false;
+    base::FileDescriptor archive =
+        source_.root.open(file.source_path, O_RDONLY | O_NOFOLLOW | O_NOCTTY);
+    const auto compression = layers::probe_archive(archive.get(), file.source_path);
+    if (!compression) return false;
+
+    base::TempDirectory work = store_.make_ingest("unpack-");
+    base::RootedDirectory tree = base::RootedDirectory::open_host(work.path().string());
+    const base::FileDescriptor root = tree.open("", O_RDONLY | O_DIRECTORY);
+    const auto tar = layers::make_decompressor(
+        std::make_unique<base::FileSource>(std::move(archive), file.source_path), *compression);
+    try {
+      layers::apply_layer(*tar, root.get(),
+                          {.xattrs = store_.xattr_namespace(), .overlay_form = false});
+    } catch (Error& error) {
+      error.add_context("unpacking " + base::quoted(file.source_path));
+      throw;
+    }
+    archives_.emplace_back(std::move(work), std::move(tree));
+    put_unpacked(archives_.back().second);
+    return true;
+  }
+
+  void put_unpacked(const base::RootedDirectory& tree) {
+    plan::Copy everything;
+    everything.sources = {"/"};
+    const std::vector<SelectedSource> content =
+        select_files(everything, {.root = tree, .shown_name = "the archive"});
+    draft_.require_directory(destination_, made_);
+    for (const SelectedEntry& entry : std::span(content.front().entries).subspan(1)) {
+      const std::string path = join(destination_, entry.path);
+      TarEntry drafted = entry_of(path, entry.status);
+      drafted.link_target = entry.link_target;
+      drafted.xattrs = entry.xattrs;
+      if (owner_) drafted.uid = owner_->uid;
+      if (owner_) drafted.gid = owner_->gid;
+      draft_.replace(std::move(drafted), content_of(entry, tree));
+    }
+  }
+
+  // ---- Entries ----
+
+  TarEntry entry_from(const SelectedEntry& selected, const std::string& path) const {
+    TarEntry entry = entry_of(path, selected.status);
+    entry.link_target = selected.link_target;
+    entry.xattrs = selected.xattrs;
+    if (source_.is_context) entry.uid = entry.gid = 0;
+    if (owner_) entry.uid = owner_->uid;
+    if (owner_) entry.gid = owner_->gid;
+    if (mode_ && entry.type != EntryType::symlink)
+      entry.mode = mode_->apply(entry.mode, entry.type == EntryType::directory);
+    return entry;
+  }
+
+  static DraftContent content_of(const SelectedEntry& selected, const base::RootedDirectory& root) {
+    DraftContent content;
+    if (!S_ISREG(selected.status.st_mode)) return content;
+    content.root = &root;
+    content.path = selected.source_path;
+    if (selected.status.st_nlink > 1) {
+      content.device = selected.status.st_dev;
+      content.inode = selected.status.st_ino;
+    }
+    return content;
+  }
+
+  const plan::Copy& copy_;
+  const CopySource& source_;
+  const layers::Store& store_;
+  UnpackedArchives& archives_;
+  LayerDraft& draft_;
+  std::optional<Owner> owner_;
+  std::optional<dockerfile::FileModeChange> mode_;
+  std::string destination_;  // layer path, symlinks resolved
+  bool into_directory_ = false;
+  LayerDraft::NewDirectory made_;
+};
+
+}  // namespace
+
+void draft_copy(const plan::Copy& copy, std::span<const SelectedSource> selection,
+                const CopySource& source, const base::RootedDirectory& below,
+                const layers::Store& store, UnpackedArchives& archives, LayerDraft& draft) {
+  Copier(copy, source, below, store, archives, draft).run(selection);
+}
+
+}  // namespace strake::builder

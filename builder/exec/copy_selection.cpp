@@ -1,0 +1,314 @@
+#include "builder/exec/copy_selection.h"
+
+#include <fcntl.h>
+#include <sys/xattr.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "builder/dockerfile/glob.h"
+#include "layers/base/error.h"
+
+namespace strake::builder {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using dockerfile::Glob;
+using dockerfile::IgnoreMatcher;
+
+std::string join(std::string_view directory, std::string_view name) {
+  if (directory.empty()) return std::string(name);
+  if (name.empty()) return std::string(directory);
+  return std::string(directory) + "/" + std::string(name);
+}
+
+std::string without_root(std::string path) {
+  path.erase(0, path.find_first_not_of('/') == std::string::npos ? path.size()
+                                                                 : path.find_first_not_of('/'));
+  return path == "." ? "" : path;
+}
+
+std::string last_component(std::string_view path) {
+  return std::string(path.substr(path.rfind('/') + 1));
+}
+
+std::string_view parent_of(std::string_view path) {
+  const std::size_t slash = path.rfind('/');
+  return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
+}
+
+/// Attributes of an entry of an open directory. The path through /proc names just this entry: the
+/// directory is open, and the last component is not followed.
+std::vector<base::Xattr> xattrs_at(int directory, const std::string& name) {
+  const std::string path = "/proc/self/fd/" + std::to_string(directory) + "/" + name;
+  const ssize_t needed = ::llistxattr(path.c_str(), nullptr, 0);
+  if (needed <= 0) return {};
+  std::string names(static_cast<std::size_t>(needed), '\0');
+  const ssize_t size = ::llistxattr(path.c_str(), names.data(), names.size());
+  std::vector<base::Xattr> out;
+  for (std::size_t at = 0; size > 0 && at < static_cast<std::size_t>(size);) {
+    const std::string attribute = names.c_str() + at;
+    at += attribute.size() + 1;
+    char value[64 << 10];
+    const ssize_t length = ::lgetxattr(path.c_str(), attribute.c_str(), value, sizeof value);
+    if (length >= 0) out.emplace_back(attribute, std::string(value, static_cast<std::size_t>(length)));
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+/// A directory of a walk: open while its entries are looked at, and only then, so that the depth of
+/// a tree is not bounded by the number of descriptors.
+struct OpenDirectory {
+  base::FileDescriptor fd;
+  std::vector<std::string> names;  // sorted
+};
+
+OpenDirectory open_directory(const base::RootedDirectory& root, const std::string& path) {
+  OpenDirectory directory;
+  directory.fd = root.open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+  directory.names = base::list_directory(directory.fd.get(), path.empty() ? "." : path);
+  return directory;
+}
+
+class Selector {
+ public:
+  Selector(const plan::Copy& copy, const CopySource& source)
+      : copy_(copy),
+        source_(source),
+        excludes_(dockerfile::parse_ignore_patterns(copy.excludes)) {}
+
+  std::vector<SelectedSource> select() {
+    for (const std::string& written : copy_.sources) {
+      Pattern pattern = parse(written);
+      if (dockerfile::has_wildcards(pattern.path)) {
+        for (const std::string& match : matches(pattern)) add(match, pattern, written);
+      } else {
+        add(pattern.path, pattern, written);
+      }
+    }
+    return std::move(selected_);
+  }
+
+ private:
+  struct Pattern {
+    std::string path;   // cleaned, relative to the root
+    std::string pivot;  // --parents: this much of the path is not kept
+  };
+
+  Pattern parse(const std::string& written) const {
+    Pattern pattern;
+    pattern.path = without_root(dockerfile::clean_path("/" + written));
+    const std::size_t pivot = written.find("/./");
+    if (copy_.parents && pivot != std::string::npos)
+      pattern.pivot = without_root(dockerfile::clean_path("/" + written.substr(0, pivot)));
+    return pattern;
+  }
+
+  // ---- Patterns ----
+
+  /// Paths below the part without wildcards that match, sorted as walked. A matched directory is not
+  /// entered; symlinks to directories are not either.
+  std::vector<std::string> matches(const Pattern& pattern) const {
+    std::string prefix;
+    std::string rest = pattern.path;
+    while (!dockerfile::has_wildcards(rest.substr(0, rest.find('/')))) {
+      prefix = join(prefix, rest.substr(0, rest.find('/')));
+      rest = rest.substr(rest.find('/') + 1);
+    }
+    const std::string top = without_root(source_.root.canonical("/" + prefix));
+    const auto status = source_.root.lstat(top);
+    if (!status || !S_ISDIR(status->st_mode)) return {};
+    const Glob glob(rest, copy_.parents ? Glob::Dialect::deep : Glob::Dialect::path);
+    std::vector<std::string> found, todo = {""};
+    while (!todo.empty()) {
+      const std::string below = std::move(todo.back());
+      todo.pop_back();
+      const OpenDirectory directory = open_directory(source_.root, join(top, below));
+      std::vector<std::string> enter;
+      for (const std::string& name : directory.names) {
+        const std::string path = join(below, name);
+        struct ::stat child;
+        if (::fstatat(directory.fd.get(), name.c_str(), &child, AT_SYMLINK_NOFOLLOW) != 0) continue;
+        if (!visible(join(top, path), S_ISDIR(child.st_mode))) continue;
+        if (glob.matches(path)) {
+          found.push_back(join(prefix, path));
+        } else if (S_ISDIR(child.st_mode) && glob.may_match_below(path)) {
+          enter.push_back(path);
+        }
+      }
+      todo.insert(todo.end(), enter.rbegin(), enter.rend());
+    }
+    std::sort(found.begin(), found.end());
+    return found;
+  }
+
+  // ---- Ignored paths ----
+
+  IgnoreMatcher::Directory ignore_state(std::string_view directory) const {
+    IgnoreMatcher::Directory state = source_.ignored->root();
+    for (std::size_t end = 0; !directory.empty() && end != std::string_view::npos;) {
+      end = directory.find('/', end == 0 ? 0 : end + 1);
+      state = source_.ignored->enter(state, directory.substr(0, end));
+    }
+    return state;
+  }
+
+  const dockerfile::IgnorePattern* ignored_by(const std::string& path) const {
+    if (source_.ignored == nullptr || source_.ignored->empty() || path.empty()) return nullptr;
+    return source_.ignored->excluded_by(path);
+  }
+
+  bool visible(const std::string& path, bool directory) const {
+    if (ignored_by(path) == nullptr) return true;
+    return directory && source_.ignored->may_keep_below(ignore_state(path), path);
+  }
+
+  // ---- One source ----
+
+  void add(const std::string& path, const Pattern& pattern, const std::string& written) {
+    const std::string real = without_root(source_.root.canonical("/" + path));
+    const auto status = source_.root.lstat(real);
+    if (!status) throw missing(written, path);
+    const bool directory = S_ISDIR(status->st_mode);
+    if (!visible(real, directory)) throw missing(written, path);
+    if (S_ISSOCK(status->st_mode)) return;
+
+    SelectedSource selected;
+    selected.name = last_component(path);
+    selected.directory = directory;
+    if (copy_.parents) add_parents(selected, path, pattern);
+    if (!directory && !excludes_.empty() && excludes_.excludes(selected.name)) return;
+    selected.entries.push_back(top_entry(real, *status));
+    if (directory) walk(real, selected.entries);
+    selected_.push_back(std::move(selected));
+  }
+
+  SelectedEntry top_entry(const std::string& real, const struct ::stat& status) const {
+    SelectedEntry entry;
+    entry.source_path = real;
+    entry.status = status;
+    if (S_ISLNK(status.st_mode)) entry.link_target = source_.root.read_link(real);
+    entry.xattrs = source_.root.xattrs(real);
+    return entry;
+  }
+
+  void add_parents(SelectedSource& selected, const std::string& path, const Pattern& pattern) const {
+    std::string_view kept = path;
+    if (!pattern.pivot.empty() && path.starts_with(pattern.pivot))
+      kept = std::string_view(path).substr(std::min(path.size(), pattern.pivot.size() + 1));
+    // A directory is itself part of what is kept: its content goes below its own path.
+    selected.parents = selected.directory ? std::string(kept) : std::string(parent_of(kept));
+    const std::string_view above = std::string_view(path).substr(0, path.size() - kept.size());
+    for (std::size_t end = 0; end < selected.parents.size();) {
+      end = std::min(selected.parents.find('/', end + 1), selected.parents.size());
+      const std::string parent = selected.parents.substr(0, end);
+      const std::string real =
+          without_root(source_.root.canonical("/" + std::string(above) + parent));
+      if (const auto status = source_.root.lstat(real)) {
+        SelectedEntry entry = top_entry(real, *status);
+        entry.path = parent;
+        selected.parent_entries.push_back(std::move(entry));
+      }
+    }
+  }
+
+  /// Everything below the directory `top`, in walk order.
+  void walk(const std::string& top, std::vector<SelectedEntry>& entries) const {
+    std::vector<SelectedEntry> todo = list(top, "");  // what is still to be visited, last one first
+    std::reverse(todo.begin(), todo.end());
+    while (!todo.empty()) {
+      SelectedEntry entry = std::move(todo.back());
+      todo.pop_back();
+      const bool directory = S_ISDIR(entry.status.st_mode);
+      const std::string path = entry.path;
+      if (!kept(entry)) {
+        if (!directory || !may_keep_below(top, path)) continue;
+        entry.only_as_parent = true;
+      }
+      entries.push_back(std::move(entry));
+      if (!directory) continue;
+      std::vector<SelectedEntry> children = list(top, path);
+      todo.insert(todo.end(), std::make_move_iterator(children.rbegin()),
+                  std::make_move_iterator(children.rend()));
+    }
+  }
+
+  bool kept(const SelectedEntry& entry) const {
+    return ignored_by(entry.source_path) == nullptr &&
+           (excludes_.empty() || !excludes_.excludes(entry.path));
+  }
+
+  bool may_keep_below(const std::string& top, const std::string& path) const {
+    const std::string source_path = join(top, path);
+    if (ignored_by(source_path) != nullptr &&
+        !source_.ignored->may_keep_below(ignore_state(source_path), source_path))
+      return false;
+    if (excludes_.empty() || !excludes_.excludes(path)) return true;
+    IgnoreMatcher::Directory state = excludes_.root();
+    for (std::size_t end = 0; end != std::string::npos;) {
+      end = path.find('/', end == 0 ? 0 : end + 1);
+      state = excludes_.enter(state, std::string_view(path).substr(0, end));
+    }
+    return excludes_.may_keep_below(state, path);
+  }
+
+  std::vector<SelectedEntry> list(const std::string& top, const std::string& below) const {
+    const OpenDirectory directory = open_directory(source_.root, join(top, below));
+    std::vector<SelectedEntry> entries;
+    entries.reserve(directory.names.size());
+    for (const std::string& name : directory.names) {
+      SelectedEntry entry;
+      entry.path = join(below, name);
+      entry.source_path = join(top, entry.path);
+      if (::fstatat(directory.fd.get(), name.c_str(), &entry.status, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno == ENOENT) continue;  // gone since the directory was listed
+        throw base::system_error(errno, "read", entry.source_path);
+      }
+      if (S_ISSOCK(entry.status.st_mode)) continue;
+      if (S_ISLNK(entry.status.st_mode)) entry.link_target = source_.root.read_link(entry.source_path);
+      entry.xattrs = xattrs_at(directory.fd.get(), name);
+      entries.push_back(std::move(entry));
+    }
+    return entries;
+  }
+
+  Error missing(const std::string& written, const std::string& path) const {
+    Error error(ErrorCode::not_found, "cannot copy " + base::quoted(written) +
+                                          ": no such file in " + source_.shown_name);
+    if (const auto* pattern = ignored_by(path)) {
+      error.add_note("it is excluded by .dockerignore" +
+                     (pattern->line > 0 ? ":" + std::to_string(pattern->line) : std::string()) +
+                     " " + base::quoted(pattern->as_written));
+      error.set_hint("exclude fewer files, or add " + base::quoted("!" + path) +
+                     " to .dockerignore");
+      return error;
+    }
+    const std::string near = nearest_sibling(path);
+    if (!near.empty()) error.set_hint("did you mean " + base::quoted(near) + "?");
+    return error;
+  }
+
+  std::string nearest_sibling(const std::string& path) const {
+    const std::string parent(parent_of(path));
+    const auto directory = source_.root.try_open(parent, O_RDONLY | O_DIRECTORY);
+    if (!directory) return "";
+    const std::vector<std::string> names = base::list_directory(directory->get(), parent);
+    const std::string near = base::nearest(last_component(path), names);
+    return near.empty() ? "" : join(parent, near);
+  }
+
+  const plan::Copy& copy_;
+  const CopySource& source_;
+  const IgnoreMatcher excludes_;
+  std::vector<SelectedSource> selected_;
+};
+
+}  // namespace
+
+std::vector<SelectedSource> select_files(const plan::Copy& copy, const CopySource& source) {
+  return Selector(copy, source).select();
+}
+
+}  // namespace strake::builder

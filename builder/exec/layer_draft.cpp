@@ -1,0 +1,144 @@
+#include "builder/exec/layer_draft.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <utility>
+
+#include "layers/base/error.h"
+#include "layers/base/stream.h"
+
+namespace strake::builder {
+
+using base::Error;
+using base::ErrorCode;
+using layers::EntryType;
+using layers::TarEntry;
+
+layers::TarEntry entry_of(std::string path, const struct ::stat& status) {
+  TarEntry entry;
+  entry.path = std::move(path);
+  switch (status.st_mode & S_IFMT) {
+    case S_IFDIR: entry.type = EntryType::directory; break;
+    case S_IFLNK: entry.type = EntryType::symlink; break;
+    case S_IFCHR: entry.type = EntryType::character_device; break;
+    case S_IFBLK: entry.type = EntryType::block_device; break;
+    case S_IFIFO: entry.type = EntryType::fifo; break;
+    default: entry.type = EntryType::file; break;
+  }
+  entry.mode = status.st_mode & 07777;
+  entry.uid = status.st_uid;
+  entry.gid = status.st_gid;
+  entry.mtime = status.st_mtim;
+  if (entry.type == EntryType::file) entry.size_bytes = static_cast<std::uint64_t>(status.st_size);
+  if (entry.type == EntryType::character_device || entry.type == EntryType::block_device) {
+    entry.device_major = major(status.st_rdev);
+    entry.device_minor = minor(status.st_rdev);
+  }
+  return entry;
+}
+
+LayerDraft::Kind LayerDraft::kind(const std::string& path) const {
+  if (path.empty()) return Kind::directory;
+  if (const auto drafted = entries_.find(path); drafted != entries_.end())
+    return drafted->second.entry.type == EntryType::directory ? Kind::directory : Kind::other;
+  // Something put in the place of a parent hides what is below it.
+  for (std::size_t slash = path.find('/'); slash != std::string::npos;
+       slash = path.find('/', slash + 1)) {
+    const auto parent = entries_.find(std::string_view(path).substr(0, slash));
+    if (parent != entries_.end() && parent->second.entry.type != EntryType::directory)
+      return Kind::absent;
+  }
+  const auto status = below_.lstat(path);
+  if (!status) return Kind::absent;
+  return S_ISDIR(status->st_mode) ? Kind::directory : Kind::other;
+}
+
+void LayerDraft::require_directory(std::string_view path, const NewDirectory& made) {
+  for (std::size_t end = 0; end < path.size();) {
+    end = std::min(path.find('/', end == 0 ? 0 : end + 1), path.size());
+    std::string part(path.substr(0, end));
+    if (entries_.contains(part)) {
+      if (kind(part) != Kind::directory)
+        throw Error(ErrorCode::invalid_input, base::quoted("/" + part) + " is not a directory");
+      continue;
+    }
+    const auto status = below_.lstat(part);
+    if (status && !S_ISDIR(status->st_mode))
+      throw Error(ErrorCode::invalid_input, base::quoted("/" + part) + " is not a directory");
+    TarEntry entry;
+    if (status) {
+      entry = entry_of(part, *status);
+      entry.xattrs = below_.xattrs(part);
+    } else {
+      entry.path = part;
+      entry.type = EntryType::directory;
+      entry.mode = made.mode;
+      entry.uid = made.uid;
+      entry.gid = made.gid;
+      entry.mtime.tv_sec = kMadeFromNothingMtime;
+    }
+    entries_.emplace(std::move(part), Drafted{std::move(entry), {}});
+  }
+}
+
+void LayerDraft::put(TarEntry entry, DraftContent content) {
+  const bool directory = entry.type == EntryType::directory;
+  const Kind there = kind(entry.path);
+  if (directory && there == Kind::other)
+    throw Error(ErrorCode::invalid_input, "cannot copy a directory to " +
+                                              base::quoted("/" + entry.path) +
+                                              ": it is not a directory");
+  if (!directory && there == Kind::directory)
+    throw Error(ErrorCode::invalid_input, "cannot copy a file to " +
+                                              base::quoted("/" + entry.path) +
+                                              ": it is a directory");
+  const std::string path = entry.path;
+  entries_.insert_or_assign(path, Drafted{std::move(entry), std::move(content)});
+}
+
+void LayerDraft::replace(TarEntry entry, DraftContent content) {
+  if (entry.type != EntryType::directory) remove_below(entry.path);
+  const std::string path = entry.path;
+  entries_.insert_or_assign(path, Drafted{std::move(entry), std::move(content)});
+}
+
+void LayerDraft::remove_below(const std::string& path) {
+  const std::string prefix = path + "/";
+  for (auto entry = entries_.upper_bound(path);
+       entry != entries_.end() && entry->first.starts_with(prefix);)
+    entry = entries_.erase(entry);
+}
+
+void LayerDraft::write(layers::LayerWriter& writer) const {
+  std::map<std::pair<std::uint64_t, std::uint64_t>, std::string> linked;  // inode → first path
+  for (const auto& [path, drafted] : entries_) {
+    const DraftContent& content = drafted.content;
+    if (drafted.entry.type != EntryType::file) {
+      writer.add(drafted.entry);
+      continue;
+    }
+    if (content.inode != 0) {
+      const auto [first, inserted] = linked.emplace(std::pair(content.device, content.inode), path);
+      if (!inserted) {
+        TarEntry link = drafted.entry;
+        link.type = EntryType::hardlink;
+        link.link_target = first->second;
+        link.size_bytes = 0;
+        writer.add(link);
+        continue;
+      }
+    }
+    if (content.root == nullptr) {
+      base::StringSource text(content.text);
+      writer.add(drafted.entry, text);
+      continue;
+    }
+    const base::FileDescriptor file =
+        content.root->open(content.path, O_RDONLY | O_NOFOLLOW | O_NOCTTY);
+    writer.add_file(drafted.entry, file.get());
+  }
+}
+
+}  // namespace strake::builder

@@ -1,0 +1,131 @@
+#include "builder/exec/layer_fetcher.h"
+
+#include <thread>
+
+#include "layers/archive/compression.h"
+#include "layers/base/error.h"
+#include "layers/blob_store.h"
+#include "layers/layer_store.h"
+#include "registry/client.h"
+
+namespace strake::builder {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+
+/// Counts what passes, for the progress display.
+class ProgressSink final : public base::ByteSink {
+ public:
+  ProgressSink(base::ByteSink& next, Progress& progress, TaskId task, const oci::Descriptor& blob)
+      : next_(next), progress_(progress), task_(task), total_(blob.size),
+        item_(blob.digest.str().substr(0, 19)) {}
+
+  void write(std::span<const std::byte> bytes) override {
+    next_.write(bytes);
+    done_ += bytes.size();
+    progress_.bytes(task_, item_, done_, total_);
+  }
+
+ private:
+  base::ByteSink& next_;
+  Progress& progress_;
+  TaskId task_;
+  std::uint64_t done_ = 0, total_;
+  std::string item_;
+};
+
+}  // namespace
+
+bool LayerFetcher::available(const base::DiffId& layer) const {
+  if (machine_.layers.has_tree(layer)) return true;
+  for (const layers::KnownBlob& known : machine_.layers.blobs(layer))
+    if (!known.repositories.empty() || machine_.blobs.contains(known.blob.digest)) return true;
+  return false;
+}
+
+void LayerFetcher::ensure_trees(std::span<const base::DiffId> wanted) {
+  std::vector<std::shared_future<void>> pending;
+  std::vector<std::jthread> threads;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const base::DiffId& layer : wanted) {
+      const auto known = trees_.find(layer);
+      if (known != trees_.end()) {
+        pending.push_back(known->second);
+        continue;
+      }
+      if (machine_.layers.has_tree(layer)) continue;
+      std::packaged_task<void()> task([this, layer] { fetch_tree(layer); });
+      pending.push_back(task.get_future().share());
+      trees_.emplace(layer, pending.back());
+      threads.emplace_back(std::move(task));
+    }
+  }
+  for (const auto& future : pending) future.wait();
+  for (const auto& future : pending) future.get();
+}
+
+void LayerFetcher::fetch_tree(const base::DiffId& layer) {
+  const std::vector<layers::KnownBlob> known = machine_.layers.blobs(layer);
+  for (const layers::KnownBlob& form : known)
+    if (machine_.blobs.contains(form.blob.digest)) return unpack(layer, form.blob);
+  for (const layers::KnownBlob& form : known) {
+    if (form.repositories.empty()) continue;
+    pull(layer, form.blob);
+    return unpack(layer, form.blob);
+  }
+  throw Error(ErrorCode::not_found,
+              "layer " + layer.digest.str() + " is not in the store, and no registry is known to have it")
+      .hint("build again with --no-cache");
+}
+
+void LayerFetcher::ensure_blob(const base::DiffId& layer, const oci::Descriptor& blob) {
+  if (!machine_.blobs.contains(blob.digest)) pull(layer, blob);
+}
+
+void LayerFetcher::pull(const base::DiffId& layer, const oci::Descriptor& blob) {
+  Error last(ErrorCode::not_found, "no registry is known to have blob " + blob.digest.str());
+  for (const layers::KnownBlob& known : machine_.layers.blobs(layer)) {
+    if (known.blob.digest != blob.digest) continue;
+    for (const oci::Repository& repository : known.repositories) {
+      const TaskId task = machine_.progress.start(
+          {"", "", "pull " + repository.path + "@" + blob.digest.str().substr(0, 19)});
+      try {
+        layers::PartialBlob partial = machine_.blobs.resume(blob);
+        if (!machine_.blobs.contains(blob.digest)) {
+          partial.restart();
+          ProgressSink sink(partial, machine_.progress, task, blob);
+          machine_.registry.get_blob(repository, blob, sink, stop_);
+          partial.commit();
+        }
+        machine_.progress.finish(task, Outcome::done);
+        return;
+      } catch (Error& error) {
+        const bool cancelled = error.code() == ErrorCode::cancelled;
+        machine_.progress.finish(task, cancelled ? Outcome::cancelled : Outcome::failed);
+        error.add_context("pulling layer " + blob.digest.str() + " from " + repository.str());
+        if (cancelled) throw;
+        last = error;
+      }
+    }
+  }
+  throw last;
+}
+
+void LayerFetcher::unpack(const base::DiffId& layer, const oci::Descriptor& blob) {
+  const auto compression = oci::layer_compression(blob.media_type);
+  if (!compression)
+    throw Error(ErrorCode::unsupported,
+                "layers of type " + base::quoted(blob.media_type) + " are not supported");
+  const auto tar = layers::make_decompressor(machine_.blobs.open(blob),
+                                             layers::archive_compression(*compression));
+  try {
+    machine_.layers.unpack(*tar, layer);
+  } catch (Error& error) {
+    error.add_context("unpacking layer " + blob.digest.str());
+    throw;
+  }
+}
+
+}  // namespace strake::builder

@@ -1,0 +1,190 @@
+#include "builder/exec/step_keys.h"
+
+#include <fcntl.h>
+
+#include <cstdio>
+#include <future>
+#include <unordered_map>
+
+#include "cache/file_digester.h"
+#include "layers/base/worker_pool.h"
+
+namespace strake::builder {
+namespace {
+
+using cache::KeyBuilder;
+
+void add_epoch(KeyBuilder& key, const BuildRequest& request) {
+  if (request.source_date_epoch)
+    key.field("SOURCE_DATE_EPOCH", std::to_string(*request.source_date_epoch));
+}
+
+StepKey finish(KeyBuilder key) {
+  StepKey out;
+  out.fields = key.fields();
+  out.key = key.finish();
+  return out;
+}
+
+/// What a COPY does with its files, whatever they are.
+void add_copy_fields(KeyBuilder& key, const plan::Copy& copy, const base::ChainId& below,
+                     const BuildRequest& request) {
+  if (!copy.link) key.field(cache::field::kBase, below.digest.str());
+  key.field("destination", copy.destination);
+  key.field("chown", copy.chown).field("chmod", copy.chmod);
+  key.field("mode", std::string(copy.extract ? "add" : "copy") + (copy.parents ? " parents" : "") +
+                        (copy.link ? " link" : ""));
+  for (const plan::InlineFile& file : copy.files)
+    key.field("here-document " + file.name, file.content);
+  add_epoch(key, request);
+}
+
+/// Digests of the regular files of a selection that the memo does not know, computed by all
+/// processors and left in the memo's stead.
+class ContentDigests {
+ public:
+  ContentDigests(const CopySource& source, cache::StatMemo& memo) : source_(source), memo_(memo) {}
+
+  void compute(std::span<const SelectedSource> selection) {
+    std::vector<const SelectedEntry*> unknown;
+    for (const SelectedSource& selected : selection) {
+      for (const SelectedEntry& entry : selected.entries) {
+        if (!S_ISREG(entry.status.st_mode)) continue;
+        if (const auto digest = memo_.find(cache::stamp_of(entry.status))) {
+          known_.emplace(&entry, *digest);
+        } else {
+          unknown.push_back(&entry);
+        }
+      }
+    }
+    read(unknown);
+  }
+
+  const base::Digest& of(const SelectedEntry& entry) const { return known_.at(&entry); }
+
+ private:
+  void read(std::span<const SelectedEntry* const> entries) {
+    constexpr std::size_t kFilesPerJob = 32;
+    if (entries.size() == 1) {
+      known_.emplace(entries[0], digest(*entries[0]));
+      return;
+    }
+    std::vector<std::future<std::vector<base::Digest>>> jobs;
+    for (std::size_t at = 0; at < entries.size(); at += kFilesPerJob) {
+      const auto part = entries.subspan(at, std::min(kFilesPerJob, entries.size() - at));
+      jobs.push_back(base::WorkerPool::shared().submit([this, part] {
+        std::vector<base::Digest> digests;
+        for (const SelectedEntry* entry : part) digests.push_back(digest(*entry));
+        return digests;
+      }));
+    }
+    for (auto& job : jobs) job.wait();  // all, before an exception unwinds what they use
+    std::size_t next = 0;
+    for (auto& job : jobs)
+      for (const base::Digest& digest : job.get()) known_.emplace(entries[next++], digest);
+  }
+
+  base::Digest digest(const SelectedEntry& entry) const {
+    const base::FileDescriptor file =
+        source_.root.open(entry.source_path, O_RDONLY | O_NOFOLLOW | O_NOCTTY);
+    struct ::stat status = entry.status;
+    return cache::FileDigester(memo_).digest(file.get(), status, entry.source_path);
+  }
+
+  const CopySource& source_;
+  cache::StatMemo& memo_;
+  std::unordered_map<const SelectedEntry*, base::Digest> known_;
+};
+
+cache::SelectedFile selected_file(const SelectedEntry& entry, std::string path,
+                                  const CopySource& source, const ContentDigests& digests) {
+  cache::SelectedFile file;
+  file.path = std::move(path);
+  file.mode = entry.status.st_mode;
+  if (!source.is_context) {
+    file.uid = entry.status.st_uid;
+    file.gid = entry.status.st_gid;
+  }
+  file.link_target = entry.link_target;
+  if (S_ISCHR(entry.status.st_mode) || S_ISBLK(entry.status.st_mode))
+    file.device = entry.status.st_rdev;
+  file.xattrs = entry.xattrs;
+  if (S_ISREG(entry.status.st_mode)) file.content = digests.of(entry);
+  return file;
+}
+
+}  // namespace
+
+StepKey run_key(const plan::Run& run, const base::ChainId& below, const BuildRequest& request) {
+  KeyBuilder key("run/1");
+  key.field(cache::field::kBase, below.digest.str());
+  for (const std::string& argument : run.argv) key.field(cache::field::kCommand, argument);
+  for (const std::string& variable : run.env) {
+    const std::size_t equals = variable.find('=');
+    key.field(cache::field::variable(variable.substr(0, equals)), variable.substr(equals + 1));
+  }
+  key.field("user", run.user).field("directory", run.working_dir);
+  for (const plan::InlineFile& script : run.scripts)
+    key.field("here-document " + script.name, script.content);
+  key.field("network", run.network && request.network == RunNetwork::host ? "host" : "none");
+  key.field("architecture", run.architecture);
+  for (const auto& [name, address] : request.add_hosts) key.field("host", name);
+  add_epoch(key, request);
+  return finish(std::move(key));
+}
+
+StepKey directory_key(const plan::MakeDirectory& directory, const base::ChainId& below,
+                      const BuildRequest& request) {
+  KeyBuilder key("mkdir/1");
+  key.field(cache::field::kBase, below.digest.str());
+  key.field("directory", directory.path).field("user", directory.user);
+  add_epoch(key, request);
+  return finish(std::move(key));
+}
+
+StepKey copy_key(const plan::Copy& copy, const base::ChainId& below,
+                 std::span<const SelectedSource> selection, const CopySource& source,
+                 cache::StatMemo& memo, const BuildRequest& request) {
+  ContentDigests digests(source, memo);
+  digests.compute(selection);
+  cache::ContentDigest content(cache::ContentDigest::Keep::manifest);
+  KeyBuilder key("copy/1");
+  add_copy_fields(key, copy, below, request);
+  for (std::size_t i = 0; i < selection.size(); ++i) {
+    char top[16];
+    std::snprintf(top, sizeof top, "%08zu", i);
+    const SelectedSource& selected = selection[i];
+    key.field("name", selected.directory ? "" : selected.name);
+    key.field("parents", selected.parents);
+    for (const SelectedEntry& parent : selected.parent_entries)
+      key.field("parent mode", std::to_string(parent.status.st_mode));
+    for (const SelectedEntry& entry : selected.entries) {
+      const std::string path = entry.path.empty() ? top : top + ("/" + entry.path);
+      content.add(selected_file(entry, path, source, digests), entry.source_path);
+    }
+  }
+  key.field(cache::field::kFiles, content.finish().str());
+  StepKey out = finish(std::move(key));
+  out.files = content.take_manifest();
+  return out;
+}
+
+StepKey copy_from_key(const plan::Copy& copy, const base::ChainId& below,
+                      const base::ChainId& source, const BuildRequest& request) {
+  KeyBuilder key("copy-from/1");
+  add_copy_fields(key, copy, below, request);
+  key.field("source", source.digest.str());
+  for (const std::string& path : copy.sources) key.field("path", path);
+  for (const std::string& pattern : copy.excludes) key.field("exclude", pattern);
+  return finish(std::move(key));
+}
+
+cache::SlotId slot_of(const plan::Step& step, const plan::BuildPlan& plan,
+                      const std::string& dockerfile_path) {
+  KeyBuilder key("slot/1");
+  key.field("dockerfile", dockerfile_path).field("platform", plan.platform.str());
+  key.field("stage", step.stage).field("position", step.label.substr(0, step.label.find('/')));
+  return {key.finish().digest};
+}
+
+}  // namespace strake::builder

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+
+#include "builder/exec/build.h"
+#include "builder/exec/copy_selection.h"
+#include "builder/plan/build_plan.h"
+#include "cache/cache_key.h"
+#include "cache/content_digest.h"
+#include "cache/layer_cache.h"
+#include "cache/stat_memo.h"
+
+namespace strake::builder {
+
+/// A key with what a record keeps of it.
+struct StepKey {
+  cache::CacheKey key;
+  std::vector<cache::KeyField> fields;
+  std::optional<cache::FileManifest> files = std::nullopt;
+};
+
+/// Everything that can change what a RUN does: the file system below, command, environment (but
+/// predefined proxy variables), user, directory, here-documents, network, host names, architecture,
+/// and SOURCE_DATE_EPOCH, which is in the layer's times.
+StepKey run_key(const plan::Run& run, const base::ChainId& below, const BuildRequest& request);
+
+StepKey directory_key(const plan::MakeDirectory& directory, const base::ChainId& below,
+                      const BuildRequest& request);
+
+/// COPY and ADD by the content that `selection` found. With --link `below` does not count.
+StepKey copy_key(const plan::Copy& copy, const base::ChainId& below,
+                 std::span<const SelectedSource> selection, const CopySource& source,
+                 cache::StatMemo& memo, const BuildRequest& request);
+
+/// COPY --from by what the source stage is, for a hit that does not look at its files.
+StepKey copy_from_key(const plan::Copy& copy, const base::ChainId& below,
+                      const base::ChainId& source, const BuildRequest& request);
+
+/// The place of a step: Dockerfile, platform, stage and position.
+cache::SlotId slot_of(const plan::Step& step, const plan::BuildPlan& plan,
+                      const std::string& dockerfile_path);
+
+}  // namespace strake::builder

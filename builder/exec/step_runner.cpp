@@ -1,0 +1,399 @@
+#include "builder/exec/step_runner.h"
+
+#include <fcntl.h>
+
+#include "builder/exec/accounts.h"
+#include "builder/exec/copy_files.h"
+#include "builder/exec/layer_draft.h"
+#include "builder/sandbox/sandbox.h"
+#include "cache/disk_cache.h"
+#include "cache/explain.h"
+#include "layers/base/error.h"
+#include "layers/layer_store.h"
+#include "layers/snapshot/tree_equal.h"
+
+namespace strake::builder {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using Clock = std::chrono::system_clock;
+
+/// A RUN's output on its way to the display.
+class OutputSink final : public base::ByteSink {
+ public:
+  OutputSink(Progress& progress, TaskId task) : progress_(progress), task_(task) {}
+  void write(std::span<const std::byte> bytes) override { progress_.output(task_, bytes); }
+
+ private:
+  Progress& progress_;
+  TaskId task_;
+};
+
+StepResult on_top(const StepResult& below, const std::optional<oci::Layer>& layer,
+                  Clock::time_point created) {
+  StepResult result = below;
+  result.layer = layer;
+  result.created = created;
+  if (layer) {
+    result.stack.push_back(layer->diff_id);
+    result.chain = base::chain_id(below.chain, layer->diff_id);
+  }
+  return result;
+}
+
+bool has_variable(const std::vector<std::string>& env, std::string_view name) {
+  const std::string prefix = std::string(name) + "=";
+  for (const std::string& variable : env)
+    if (variable.starts_with(prefix)) return true;
+  return false;
+}
+
+Error run_failed(const sandbox::ExitStatus& status) {
+  std::string what = "the command ";
+  if (!status.explanation.empty()) {
+    what = status.explanation + " (exit code " + std::to_string(status.code) + ")";
+  } else if (status.signal != 0) {
+    what += "was killed by signal " + std::to_string(status.signal);
+  } else {
+    what += "failed with exit code " + std::to_string(status.code);
+  }
+  Error error(ErrorCode::step_failed, what);
+  if (status.oom_killed) error.set_hint("the machine ran out of memory: give the build more");
+  return error;
+}
+
+/// Finishes a task whichever way the work on it ends.
+class ShownTask {
+ public:
+  ShownTask(Progress& progress, const plan::BuildPlan& plan, const plan::Step& step)
+      : progress_(progress),
+        id_(progress.start({plan.platform.str() + " " + step.stage, step.label, step.title})) {}
+  ShownTask(const ShownTask&) = delete;
+  ShownTask& operator=(const ShownTask&) = delete;
+  ~ShownTask() { progress_.finish(id_, outcome_); }
+
+  TaskId id() const { return id_; }
+  void set(Outcome outcome) { outcome_ = outcome; }
+
+ private:
+  Progress& progress_;
+  TaskId id_;
+  Outcome outcome_ = Outcome::failed;
+};
+
+}  // namespace
+
+/// What is known about a step between probing and executing it.
+struct StepRunner::Pending {
+  cache::SlotId slot;
+  StepKey key;                         // what the record goes under
+  std::optional<StepKey> content_key;  // COPY --from: the same result by content
+  std::vector<SelectedSource> selection;
+  std::optional<layers::MountStack> source_mount;  // COPY --from
+  std::optional<cache::CacheRecord> previous;      // of the slot
+  bool took_previous = false;                      // the result is the previous one but for times
+  TaskId task{};
+};
+
+StepRunner::StepRunner(const BuildRequest& request, Machine& machine, const BuildContext* context,
+                       std::string dockerfile_path, std::stop_token stop)
+    : request_(request),
+      machine_(machine),
+      context_(context),
+      dockerfile_path_(std::move(dockerfile_path)),
+      stop_(stop),
+      fetcher_(machine, stop) {}
+
+StepRunner::~StepRunner() = default;
+
+StepRunner::Pending& StepRunner::pending_for(const plan::BuildPlan& plan, const plan::Step& step) {
+  const std::lock_guard lock(mutex_);
+  std::unique_ptr<Pending>& pending = pending_[&step];
+  if (!pending) {
+    pending = std::make_unique<Pending>();
+    pending->slot = slot_of(step, plan, dockerfile_path_);
+  }
+  return *pending;
+}
+
+std::optional<StepResult> StepRunner::find(const StepKey& key, const StepResult& below) {
+  if (request_.no_cache) return std::nullopt;
+  const std::optional<cache::CacheRecord> record = machine_.cache.find(key.key);
+  if (!record) return std::nullopt;
+  // A record may outlive its layer: pruned, damaged, or not synced when the power went.
+  if (record->layer && !fetcher_.available(record->layer->diff_id)) return std::nullopt;
+  return on_top(below, record->layer, record->created);
+}
+
+std::optional<StepResult> StepRunner::probe(const plan::BuildPlan& plan, const plan::Step& step,
+                                            const std::vector<StepResult>& inputs) {
+  if (std::holds_alternative<plan::Scratch>(step.operation)) return StepResult{};
+  if (const auto* image = std::get_if<plan::FromImage>(&step.operation)) {
+    StepResult result;
+    result.stack = image->diff_ids;
+    result.chain = base::chain_id(result.stack);
+    return result;
+  }
+  const StepResult& below = inputs[static_cast<std::size_t>(*step.parent)];
+  Pending& pending = pending_for(plan, step);
+  try {
+    if (const auto* run = std::get_if<plan::Run>(&step.operation)) {
+      pending.key = run_key(*run, below.chain, request_);
+    } else if (const auto* copy = std::get_if<plan::Copy>(&step.operation)) {
+      probe_copy(*copy, below, inputs, pending);
+    } else {
+      pending.key =
+          directory_key(std::get<plan::MakeDirectory>(step.operation), below.chain, request_);
+    }
+  } catch (Error& error) {
+    error.set_location(step.where);
+    throw;
+  }
+  std::optional<StepResult> result = find(pending.key, below);
+  if (result) ShownTask(machine_.progress, plan, step).set(Outcome::cached);
+  return result;
+}
+
+void StepRunner::probe_copy(const plan::Copy& copy, const StepResult& below,
+                            const std::vector<StepResult>& inputs, Pending& pending) {
+  if (copy.from) {
+    const StepResult& source = inputs[static_cast<std::size_t>(*copy.from)];
+    pending.key = copy_from_key(copy, below.chain, source.chain, request_);
+    return;
+  }
+  if (copy.sources.empty()) {  // here-documents only: the context is not looked at
+    static cache::StatMemo no_memo;
+    const base::RootedDirectory nothing{base::FileDescriptor()};
+    pending.key = copy_key(copy, below.chain, {}, {.root = nothing, .shown_name = ""}, no_memo, request_);
+    return;
+  }
+  const CopySource source = context_source();
+  pending.selection = select_files(copy, source);
+  {
+    const std::lock_guard lock(memo_mutex_);
+    if (!memo_)
+      memo_ = std::make_unique<cache::StatMemo>(
+          cache::StatMemo::file_for(machine_.store.memo(), context().directory()));
+  }
+  pending.key = copy_key(copy, below.chain, pending.selection, source, *memo_, request_);
+}
+
+StepResult StepRunner::execute(const plan::BuildPlan& plan, const plan::Step& step,
+                               const std::vector<StepResult>& inputs) {
+  const StepResult& below = inputs[static_cast<std::size_t>(*step.parent)];
+  Pending& pending = pending_for(plan, step);
+  ShownTask task(machine_.progress, plan, step);
+  pending.task = task.id();
+  try {
+    bool waited = false;
+    const cache::KeyLock lock = machine_.cache.lock(pending.key.key, stop_, [&] {
+      waited = true;
+      machine_.progress.note(task.id(), "waiting for the same step of another build");
+    });
+    if (waited) {
+      if (auto result = find(pending.key, below)) {
+        task.set(Outcome::cached);
+        return *std::move(result);
+      }
+    }
+    const auto* copied = std::get_if<plan::Copy>(&step.operation);
+    if (copied != nullptr && copied->from) {
+      select_from_stage(*copied, below, inputs, pending);
+      if (auto result = find(*pending.content_key, below)) {
+        machine_.cache.store(pending.key.key, {.layer = result->layer,
+                                               .fields = pending.key.fields,
+                                               .slot = pending.slot,
+                                               .title = step.title,
+                                               .created = result->created});
+        task.set(Outcome::cached);
+        return *std::move(result);
+      }
+    }
+    pending.previous = machine_.cache.find_latest(pending.slot);
+    if (request_.explain_cache) machine_.progress.note(task.id(), explanation(pending));
+
+    const auto started = std::chrono::steady_clock::now();
+    std::optional<oci::Layer> layer;
+    if (const auto* run_step = std::get_if<plan::Run>(&step.operation)) {
+      layer = run(*run_step, below, pending);
+    } else if (copied != nullptr) {
+      layer = copy(*copied, below, pending);
+    } else {
+      layer = make_directory(std::get<plan::MakeDirectory>(step.operation), below, pending);
+    }
+    cache::CacheRecord record;
+    record.layer = layer;
+    record.slot = pending.slot;
+    record.title = step.title;
+    record.created = pending.took_previous ? pending.previous->created : Clock::now();
+    record.duration = std::chrono::duration_cast<std::chrono::milliseconds>(
+        std::chrono::steady_clock::now() - started);
+    if (pending.content_key) {
+      record.fields = pending.content_key->fields;
+      record.files = pending.content_key->files;
+      machine_.cache.store(pending.content_key->key, record);
+    }
+    record.fields = pending.key.fields;
+    record.files = pending.key.files;
+    machine_.cache.store(pending.key.key, record);
+    pending.source_mount.reset();
+    task.set(Outcome::done);
+    return on_top(below, layer, record.created);
+  } catch (Error& error) {
+    if (error.code() == ErrorCode::cancelled) task.set(Outcome::cancelled);
+    error.set_location(step.where);
+    throw;
+  }
+}
+
+std::string StepRunner::explanation(const Pending& pending) const {
+  if (!pending.previous) return "not in the cache: this step has not been built here before";
+  const cache::KeyStory before{pending.previous->fields,
+                               pending.previous->files ? &*pending.previous->files : nullptr};
+  const cache::KeyStory now{pending.key.fields, pending.key.files ? &*pending.key.files : nullptr};
+  const std::string why = cache::explain_miss(before, now);
+  return "not in the cache: " + (why.empty() ? "its result is gone" : why);
+}
+
+// ---- RUN ----------------------------------------------------------------------------------------
+
+std::optional<oci::Layer> StepRunner::run(const plan::Run& run, const StepResult& below,
+                                          Pending& pending) {
+  fetcher_.ensure_trees(below.stack);
+  layers::MountStack stack(machine_.store, machine_.layers, below.stack, layers::Writable::yes);
+  const Account account = resolve_account(stack.root(), run.user);
+  const base::FileDescriptor upper(
+      ::open(stack.upper().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+
+  sandbox::Spec spec;
+  spec.rootfs_fd = stack.fd();
+  spec.upper_fd = upper.get();
+  spec.argv = run.argv;
+  spec.env = run.env;
+  spec.env.insert(spec.env.end(), run.proxy_env.begin(), run.proxy_env.end());
+  if (!has_variable(spec.env, "HOME")) spec.env.push_back("HOME=" + account.home);
+  spec.uid = account.uid;
+  spec.gid = account.gid;
+  spec.groups.assign(account.groups.begin(), account.groups.end());
+  spec.working_dir = run.working_dir;
+  spec.architecture = run.architecture;
+  spec.extra_hosts = request_.add_hosts;
+  if (!run.network || request_.network == RunNetwork::none) spec.network = sandbox::Network::none;
+  for (const plan::InlineFile& script : run.scripts)
+    spec.mounts.push_back(sandbox::InlineFile{
+        .target = "/dev/pipes/" + script.name, .content = script.content, .mode = 0755});
+
+  OutputSink output(machine_.progress, pending.task);
+  const sandbox::ExitStatus status = machine_.sandbox.run(spec, output, stop_);
+  if (!status.success()) throw run_failed(status);
+  return seal_upper(std::move(stack), pending);
+}
+
+std::optional<oci::Layer> StepRunner::seal_upper(layers::MountStack&& stack, Pending& pending) {
+  base::TempDirectory work = std::move(stack).take_upper();
+  const std::filesystem::path tree = work.path() / "tree";
+  const base::FileDescriptor opened(::open(tree.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (base::list_directory(opened.get(), tree.string()).empty()) return std::nullopt;
+
+  if (!request_.no_cache && pending.previous && pending.previous->layer &&
+      machine_.layers.has_tree(pending.previous->layer->diff_id)) {
+    const base::FileDescriptor before =
+        machine_.layers.open_tree(pending.previous->layer->diff_id);
+    if (layers::trees_equal(before.get(), opened.get(), machine_.store.xattr_namespace())) {
+      pending.took_previous = true;
+      return pending.previous->layer;
+    }
+  }
+  return machine_.layers.adopt(std::move(work), {.clamp_mtime = request_.source_date_epoch});
+}
+
+// ---- COPY, ADD, WORKDIR --------------------------------------------------------------------------
+
+CopySource StepRunner::context_source() const {
+  return {.root = context().root(),
+          .ignored = &context().ignored(),
+          .is_context = true,
+          .shown_name = "the build context"};
+}
+
+const BuildContext& StepRunner::context() const {
+  if (context_ == nullptr)
+    throw Error(ErrorCode::invalid_input, "this build has no context to copy from");
+  return *context_;
+}
+
+void StepRunner::select_from_stage(const plan::Copy& copy, const StepResult& below,
+                                   const std::vector<StepResult>& inputs, Pending& pending) {
+  const StepResult& from = inputs[static_cast<std::size_t>(*copy.from)];
+  fetcher_.ensure_trees(from.stack);
+  pending.source_mount.emplace(machine_.store, machine_.layers, from.stack, layers::Writable::no);
+  const CopySource source{.root = pending.source_mount->root(), .shown_name = "the source of --from"};
+  pending.selection = select_files(copy, source);
+  // Inodes of an overlay change from mount to mount: what is read here is not worth remembering.
+  cache::StatMemo memo;
+  pending.content_key = copy_key(copy, below.chain, pending.selection, source, memo, request_);
+}
+
+std::optional<oci::Layer> StepRunner::copy(const plan::Copy& copy, const StepResult& below,
+                                           Pending& pending) {
+  const std::vector<base::DiffId> nothing;
+  const std::vector<base::DiffId>& stack = copy.link ? nothing : below.stack;
+  fetcher_.ensure_trees(stack);
+  const layers::MountStack mount(machine_.store, machine_.layers, stack, layers::Writable::no);
+  const CopySource source = pending.source_mount
+                                ? CopySource{.root = pending.source_mount->root(),
+                                             .shown_name = "the source of --from"}
+                            : copy.sources.empty()
+                                ? CopySource{.root = mount.root(), .shown_name = ""}
+                                : context_source();
+  UnpackedArchives archives;
+  LayerDraft draft(mount.root());
+  draft_copy(copy, pending.selection, source, mount.root(), machine_.store, archives, draft);
+  return seal_draft(draft, pending);
+}
+
+std::optional<oci::Layer> StepRunner::make_directory(const plan::MakeDirectory& directory,
+                                                     const StepResult& below, Pending& pending) {
+  fetcher_.ensure_trees(below.stack);
+  const layers::MountStack mount(machine_.store, machine_.layers, below.stack,
+                                 layers::Writable::no);
+  std::string path = mount.root().canonical(directory.path);
+  path.erase(0, path.find_first_not_of('/') == std::string::npos ? path.size()
+                                                                 : path.find_first_not_of('/'));
+  LayerDraft draft(mount.root());
+  switch (draft.kind(path)) {
+    case LayerDraft::Kind::directory: return std::nullopt;
+    case LayerDraft::Kind::other:
+      throw Error(ErrorCode::invalid_input,
+                  base::quoted(directory.path) + " is not a directory in the image");
+    case LayerDraft::Kind::absent: break;
+  }
+  const Account owner = resolve_account(mount.root(), directory.user);
+  draft.require_directory(path, {.mode = 0755, .uid = owner.uid, .gid = owner.gid});
+  return seal_draft(draft, pending);
+}
+
+std::optional<oci::Layer> StepRunner::seal_draft(const LayerDraft& draft, Pending& pending) {
+  if (draft.empty()) return std::nullopt;
+  layers::LayerWriter writer =
+      machine_.layers.writer({.clamp_mtime = request_.source_date_epoch});
+  draft.write(writer);
+  const oci::Layer layer = machine_.layers.seal(std::move(writer));
+  if (request_.no_cache || !pending.previous || !pending.previous->layer ||
+      *pending.previous->layer == layer ||
+      !machine_.layers.has_tree(pending.previous->layer->diff_id))
+    return layer;
+  const base::FileDescriptor before = machine_.layers.open_tree(pending.previous->layer->diff_id);
+  const base::FileDescriptor now = machine_.layers.open_tree(layer.diff_id);
+  if (!layers::trees_equal(before.get(), now.get(), machine_.store.xattr_namespace())) return layer;
+  pending.took_previous = true;
+  return pending.previous->layer;
+}
+
+void StepRunner::save_memo() {
+  const std::lock_guard lock(memo_mutex_);
+  if (memo_) memo_->save();
+}
+
+}  // namespace strake::builder

@@ -1,0 +1,87 @@
+#pragma once
+
+#include <chrono>
+#include <list>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "builder/context/build_context.h"
+#include "builder/exec/build.h"
+#include "builder/exec/layer_draft.h"
+#include "builder/exec/layer_fetcher.h"
+#include "builder/exec/step_keys.h"
+#include "builder/plan/build_plan.h"
+#include "cache/stat_memo.h"
+#include "layers/snapshot/mount_stack.h"
+
+namespace strake::builder {
+
+/// What a step gave.
+struct StepResult {
+  std::vector<base::DiffId> stack;  // the whole file system, bottom layer first
+  base::ChainId chain;              // of `stack`
+  std::optional<oci::Layer> layer;  // the step's own; none: it changed nothing
+  std::chrono::system_clock::time_point created = {};  // of the layer; the record's if cached
+};
+
+/// Takes steps one at a time from plan to result: looks in the cache, else executes, seals and
+/// records. One object a build; members may be called from several threads for different steps.
+class StepRunner {
+ public:
+  /// `context` may be null when no step reads from it.
+  StepRunner(const BuildRequest& request, Machine& machine, const BuildContext* context,
+             std::string dockerfile_path, std::stop_token stop);
+  ~StepRunner();
+
+  /// The result if it can be had without executing anything: from the cache, or because the step
+  /// is a base. `inputs` are the results of the plan's steps so far.
+  std::optional<StepResult> probe(const plan::BuildPlan& plan, const plan::Step& step,
+                                  const std::vector<StepResult>& inputs);
+
+  /// The result by executing the step, unless another process (or platform) that had the same key
+  /// did so meanwhile. After probe() said nothing. Throws Error with the instruction's lines.
+  StepResult execute(const plan::BuildPlan& plan, const plan::Step& step,
+                     const std::vector<StepResult>& inputs);
+
+  LayerFetcher& fetcher() noexcept { return fetcher_; }
+
+  /// Writes what was learned about the context's files. Call after the last step.
+  void save_memo();
+
+ private:
+  struct Pending;
+
+  std::optional<StepResult> find(const StepKey& key, const StepResult& below);
+  Pending& pending_for(const plan::BuildPlan& plan, const plan::Step& step);
+  void probe_copy(const plan::Copy& copy, const StepResult& below,
+                  const std::vector<StepResult>& inputs, Pending& pending);
+  void select_from_stage(const plan::Copy& copy, const StepResult& below,
+                         const std::vector<StepResult>& inputs, Pending& pending);
+  std::optional<oci::Layer> run(const plan::Run& run, const StepResult& below, Pending& pending);
+  std::optional<oci::Layer> copy(const plan::Copy& copy, const StepResult& below, Pending& pending);
+  std::optional<oci::Layer> make_directory(const plan::MakeDirectory& directory,
+                                           const StepResult& below, Pending& pending);
+  std::optional<oci::Layer> seal_upper(layers::MountStack&& stack, Pending& pending);
+  std::optional<oci::Layer> seal_draft(const LayerDraft& draft, Pending& pending);
+  CopySource context_source() const;
+  const BuildContext& context() const;
+  std::string explanation(const Pending& pending) const;
+
+  const BuildRequest& request_;
+  Machine& machine_;
+  const BuildContext* context_;
+  std::string dockerfile_path_;
+  std::stop_token stop_;
+  LayerFetcher fetcher_;
+  std::mutex memo_mutex_;
+  std::unique_ptr<cache::StatMemo> memo_;        // of the context; opened at first use
+  std::mutex mutex_;                             // guards what follows
+  std::map<const plan::Step*, std::unique_ptr<Pending>> pending_;
+};
+
+}  // namespace strake::builder

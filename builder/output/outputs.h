@@ -1,0 +1,46 @@
+#pragma once
+
+#include <span>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "builder/exec/assemble.h"
+#include "builder/exec/build.h"
+#include "builder/exec/layer_blobs.h"
+#include "builder/exec/layer_fetcher.h"
+#include "layers/oci/manifest.h"
+
+namespace strake::builder {
+
+/// The manifests of an image, and the index over them if there are several platforms.
+struct ImageDocuments {
+  std::vector<oci::Document<oci::Manifest>> manifests;  // in the order of the images
+  std::optional<oci::Document<oci::Index>> index;
+  std::vector<std::vector<oci::Descriptor>> layers;     // blobs of each image, bottom first
+
+  const oci::Descriptor& root() const {
+    return index ? index->descriptor : manifests.front().descriptor;
+  }
+};
+
+/// Makes manifests (and an index for more than one image), compressing what has no blob yet.
+ImageDocuments make_documents(std::span<const AssembledImage> images, const BlobOptions& options,
+                              Machine& machine);
+
+/// Stores configs (and documents, if there are any) as blobs, and the image under each name; without
+/// names under its own id. Names come last.
+void store_image(std::span<const AssembledImage> images, const ImageDocuments* documents,
+                 std::span<const oci::Reference> names, Machine& machine);
+
+/// Writes an OCI image layout (`output.directory`: a directory, else a tar) or a docker-archive.
+void write_layout(const OutputSpec& output, std::span<const AssembledImage> images,
+                  std::span<const oci::Reference> names, const BlobOptions& options,
+                  Machine& machine, LayerFetcher& fetcher);
+
+/// Writes the files of the images as a tar or into a directory; several platforms go to
+/// sub-directories "linux_amd64".
+void write_rootfs(const OutputSpec& output, std::span<const AssembledImage> images,
+                  Machine& machine, LayerFetcher& fetcher);
+
+}  // namespace strake::builder
