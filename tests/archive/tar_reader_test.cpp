@@ -376,7 +376,7 @@ TEST(TarReader, RefusesHeadersThatNoEntryFollows) {
 
 TEST(TarReader, RefusesEndlessChainsOfExtendedHeaders) {
   TarBuilder tar;
-  for (int i = 0; i < 100'000; ++i) tar.pax({{"comment", "c"}});
+  for (int i = 0; i < 20'000; ++i) tar.pax({{"comment", "c"}});
   EXPECT_NE(refusal(tar.file("f")), "");
 }
 
