@@ -25,6 +25,9 @@ constexpr std::uint64_t kDevBytes = 64 << 20;
 constexpr const char* kMaskFile = "mask-file";
 constexpr const char* kMaskDirectory = "mask-directory";
 
+constexpr const char* kKernelDirectories[] = {"/proc", "/sys", "/dev"};
+constexpr const char* kNetworkFiles[] = {"resolv.conf", "hosts", "hostname"};  // in /etc
+
 struct KnownDevice {
   const char* name;
   unsigned major_number, minor_number;
@@ -72,6 +75,14 @@ bool is_below(const std::string& path, const std::string& directory) {
 }
 
 }  // namespace
+
+void make_mount_point_layer(const std::filesystem::path& path) {
+  const base::RootedDirectory layer = base::RootedDirectory::open_host(path.native());
+  for (const char* directory : kKernelDirectories) layer.make_directories(directory, 0755);
+  layer.make_directories("/etc", 0755);
+  for (const std::string name : kNetworkFiles)
+    if (!layer.lstat("/etc/" + name)) layer.create_file("/etc/" + name, 0644);
+}
 
 HostDevices::HostDevices() {
   for (const KnownDevice& known : kDevices) {
@@ -121,7 +132,7 @@ void RootAssembly::describe(ChildPlan& plan) const {
 void RootAssembly::make_working_directory(const Spec& spec) {
   const base::RootedDirectory& root = trees_.front().points.tree();
   const std::string path = root.canonical(spec.working_dir);
-  for (const char* kernel : {"/proc", "/sys", "/dev"})
+  for (const char* kernel : kKernelDirectories)
     if (is_below(path, kernel)) return;
   for (const std::string& made : root.make_directories(path, 0755))
     root.set_owner(made, spec.uid, spec.gid);
@@ -173,9 +184,9 @@ void RootAssembly::plan_devices(const Spec& spec, const HostDevices& devices) {
 }
 
 void RootAssembly::plan_network_files(const Spec& spec) {
-  const std::pair<const char*, std::string> files[] = {{"resolv.conf", resolver_file(spec)},
-                                                       {"hosts", hosts_file(spec)},
-                                                       {"hostname", spec.hostname + "\n"}};
+  const std::pair<std::string, std::string> files[] = {{kNetworkFiles[0], resolver_file(spec)},
+                                                       {kNetworkFiles[1], hosts_file(spec)},
+                                                       {kNetworkFiles[2], spec.hostname + "\n"}};
   const std::string etc = trees_.front().points.tree().canonical("/etc");
   for (const auto& [name, content] : files) {
     const std::string path = (etc == "/" ? "" : etc) + "/" + name;

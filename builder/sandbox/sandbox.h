@@ -3,6 +3,7 @@
 #include <sys/types.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -125,5 +126,10 @@ class Sandbox {
 /// The best rung of the ladder that this machine allows. Throws Error(unsupported) saying what is
 /// missing when there is none.
 std::unique_ptr<Sandbox> make_sandbox();
+
+/// Fills the directory `path` with the mount points that every step needs. An overlay that has it
+/// as its lowest directory spares each step from making and removing what the image lacks: a
+/// hundred microseconds to milliseconds, by file system. The image's own files cover it. Idempotent.
+void make_mount_point_layer(const std::filesystem::path& path);
 
 }  // namespace strake::sandbox

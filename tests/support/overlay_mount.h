@@ -18,14 +18,14 @@ namespace strake::test {
 class OverlayMount {
  public:
   /// `work` gets the directories "upper" and "work". The mount options are those of a build step.
-  OverlayMount(const std::filesystem::path& lower, const std::filesystem::path& work)
+  OverlayMount(const std::string& lower, const std::filesystem::path& work)
       : upper_path_(work / "upper") {
     std::filesystem::create_directories(upper_path_);
     std::filesystem::create_directories(work / "work");
     const base::FileDescriptor context(
         static_cast<int>(::syscall(SYS_fsopen, "overlay", FSOPEN_CLOEXEC)));
     if (!context) throw base::system_error(errno, "open", "overlay");
-    set(context.get(), "lowerdir", lower);
+    set(context.get(), "lowerdir", lower);  // several: separated by ":"
     set(context.get(), "upperdir", upper_path_);
     set(context.get(), "workdir", work / "work");
     set(context.get(), "redirect_dir", "nofollow");
