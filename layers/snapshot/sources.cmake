@@ -1,6 +1,7 @@
 # Trees and changesets (snapshot/), and the stores above them; part of target `layers`.
 target_sources(layers PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/../blob_store.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/../image_layout.cpp
   ${CMAKE_CURRENT_LIST_DIR}/../image_store.cpp
   ${CMAKE_CURRENT_LIST_DIR}/../layer_record.cpp
   ${CMAKE_CURRENT_LIST_DIR}/../layer_store.cpp

@@ -1,0 +1,171 @@
+#include "layers/snapshot/diff.h"
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "layers/archive/tar_reader.h"
+#include "tests/snapshot/tree_fixture.h"
+
+namespace strake::layers {
+namespace {
+
+using test::TarBuilder;
+
+/// "path type" of each entry.
+std::vector<std::string> entries_of(const std::string& tar) {
+  base::StringSource source(tar);
+  TarReader reader(source);
+  std::vector<std::string> entries;
+  while (const auto entry = reader.next()) {
+    std::string line = entry->path;
+    if (entry->type == EntryType::directory) line += "/";
+    if (entry->type == EntryType::symlink) line += " -> " + entry->link_target;
+    if (entry->type == EntryType::hardlink) line += " = " + entry->link_target;
+    entries.push_back(line);
+  }
+  return entries;
+}
+
+using Lines = std::vector<std::string>;
+
+class Diff : public test::TreeTest {
+ protected:
+  /// A layer with something of everything.
+  static std::string rich_layer() {
+    const std::string capability("\x01\0\0\x02\0\x04\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 20);
+    return TarBuilder()
+        .directory("a", {.mode = 0755, .mtime = 100})
+        .file("a/.wh.removed")
+        .file("a/text", "some text", {.mode = 0644, .uid = 1000, .gid = 1000, .mtime = 200})
+        .hardlink("a/zlink", "a/text")
+        .directory("a-b", {.mode = 01777, .mtime = 300})
+        .file("a-b/.wh..wh..opq")
+        .pax({{"SCHILY.xattr.security.capability", capability}})
+        .file("a-b/ping", std::string(300000, 'p'), {.mode = 04755, .uid = 5, .mtime = 400})
+        .pax({{"SCHILY.xattr.user.note", "directory"}})
+        .directory("c", {.mode = 0700, .uid = 6, .gid = 7, .mtime = 500})
+        .symlink("c/link", "../a/text", {.mode = 0777, .uid = 8, .mtime = 600})
+        .fifo("c/pipe")
+        .character_device("c/zero", 1, 5)
+        .block_device("c/disk", 254, 0)
+        .file(std::string(120, 'n') + "/" + std::string(200, 'm'), "long name")
+        .str();
+  }
+};
+
+TEST_F(Diff, TreeOfATarOfATreeIsTheSame) {
+  apply(rich_layer());
+  const std::string tar = tar_of(tree());
+  const auto again = make("again");
+  apply_to(again, tar);
+  EXPECT_EQ(test::listing(again), test::listing(tree()));
+  EXPECT_EQ(tar_of(again), tar);
+  EXPECT_EQ(tar_of(tree()), tar);
+}
+
+TEST_F(Diff, EntriesAreOrderedWithWhiteoutsFirst) {
+  apply(TarBuilder()
+            .file("b/z")
+            .file("b/a")
+            .file("b/.wh.y")
+            .file("b/.wh.c")
+            .file("b/.wh..wh..opq")
+            .file("b-1")
+            .symlink("l", "b")
+            .str());
+  EXPECT_EQ(entries_of(tar_of(tree())),
+            (Lines{"b/", "b/.wh..wh..opq", "b/.wh.c", "b/.wh.y", "b/a", "b/z", "b-1", "l -> b"}));
+}
+
+TEST_F(Diff, WhiteoutEntriesHaveNoMetadata) {
+  apply(TarBuilder().file(".wh.x", "", {.mode = 0777, .uid = 4, .mtime = 1234}).str());
+  base::StringSource source(tar_of(tree()));
+  TarReader reader(source);
+  const auto entry = reader.next();
+  ASSERT_TRUE(entry);
+  EXPECT_EQ(entry->path, ".wh.x");
+  EXPECT_EQ(entry->type, EntryType::file);
+  EXPECT_EQ(entry->mode, 0U);
+  EXPECT_EQ(entry->uid, 0U);
+  EXPECT_EQ(entry->mtime.tv_sec, 0);
+}
+
+TEST_F(Diff, FirstOfSeveralHardLinksIsTheFile) {
+  apply(TarBuilder().file("z", "x").hardlink("a", "z").hardlink("m/k", "z").str());
+  EXPECT_EQ(entries_of(tar_of(tree())), (Lines{"a", "m/", "m/k = a", "z = a"}));
+}
+
+TEST_F(Diff, SocketsAreLeftOut) {
+  const base::FileDescriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  struct ::sockaddr_un address = {};
+  address.sun_family = AF_UNIX;
+  const std::string path = (tree() / "s").native();
+  ASSERT_LT(path.size(), sizeof address.sun_path);
+  path.copy(address.sun_path, path.size());
+  ASSERT_EQ(::bind(socket.get(), reinterpret_cast<struct ::sockaddr*>(&address), sizeof address),
+            0);
+  EXPECT_EQ(entries_of(tar_of(tree())), Lines{});
+}
+
+TEST_F(Diff, NamesThatWouldBeReadAsWhiteoutsAreRefused) {
+  test::write_file(tree() / ".wh.mine", "x");
+  try {
+    tar_of(tree());
+    FAIL();
+  } catch (const base::Error& error) {
+    EXPECT_EQ(error.code(), base::ErrorCode::invalid_input);
+  }
+}
+
+TEST_F(Diff, OverlayfsOwnAttributesAreLeftOut) {
+  test::write_file(tree() / "f", "x");
+  ASSERT_EQ(::lsetxattr((tree() / "f").c_str(), "trusted.overlay.origin", "abc", 3, 0), 0);
+  ASSERT_EQ(::lsetxattr((tree() / "f").c_str(), "user.overlay.impure", "y", 1, 0), 0);
+  base::StringSource source(tar_of(tree()));
+  TarReader reader(source);
+  EXPECT_TRUE(reader.next()->xattrs.empty());
+  EXPECT_EQ(reader.dropped_xattrs(), 0U);
+}
+
+TEST_F(Diff, ClampedTimesAreClampedInTheTreeToo) {
+  apply(TarBuilder()
+            .directory("d", {.mode = 0755, .mtime = 5000})
+            .file("d/new", "x", {.mtime = 6000})
+            .symlink("d/link", "new", {.mtime = 7000})
+            .file("d/old", "x", {.mtime = 10})
+            .str());
+  const std::string clamped = tar_of(tree(), {.clamp_mtime = 4000});
+  EXPECT_EQ(tar_of(tree()), clamped);
+  EXPECT_EQ(test::stat_of(tree() / "d").st_mtim.tv_sec, 4000);
+  EXPECT_EQ(test::stat_of(tree() / "d/new").st_mtim.tv_sec, 4000);
+  EXPECT_EQ(test::stat_of(tree() / "d/link").st_mtim.tv_sec, 4000);
+  EXPECT_EQ(test::stat_of(tree() / "d/old").st_mtim.tv_sec, 10);
+}
+
+TEST_F(Diff, EmptyTreeIsAnEmptyTar) {
+  EXPECT_EQ(tar_of(tree()), std::string(1024, '\0'));
+}
+
+TEST_F(Diff, RecordedOwnersAndDevicesAreWrittenBack) {
+  test::write_file(tree() / "file", "x");
+  test::write_file(tree() / "null", "");
+  const auto record = [&](const char* name, const std::string& value) {
+    ASSERT_EQ(::lsetxattr((tree() / name).c_str(), kOwnerXattr, value.data(), value.size(), 0), 0);
+  };
+  record("file", "1000:1001");
+  record("null", "0:5:20666:1:3");
+  base::StringSource source(tar_of(tree(), {.xattrs = XattrNamespace::user}));
+  TarReader reader(source);
+  const auto file = reader.next();
+  EXPECT_EQ(file->uid, 1000U);
+  EXPECT_EQ(file->gid, 1001U);
+  EXPECT_TRUE(file->xattrs.empty());
+  const auto device = reader.next();
+  EXPECT_EQ(device->type, EntryType::character_device);
+  EXPECT_EQ(device->mode, 0666U);
+  EXPECT_EQ(device->gid, 5U);
+  EXPECT_EQ(device->device_minor, 3U);
+}
+
+}  // namespace
+}  // namespace strake::layers

@@ -1,0 +1,124 @@
+#include "layers/snapshot/layer_writer.h"
+
+#include "layers/archive/tar_entry.h"
+#include "tests/snapshot/tree_fixture.h"
+
+namespace strake::layers {
+namespace {
+
+TarEntry entry(EntryType type, std::string path, std::uint64_t size_bytes = 0) {
+  TarEntry made;
+  made.type = type;
+  made.path = std::move(path);
+  made.mode = type == EntryType::directory ? 0755 : 0644;
+  made.size_bytes = size_bytes;
+  made.mtime = {1'600'000'000, 500};
+  return made;
+}
+
+class Writer : public test::TreeTest {
+ protected:
+  LayerWriter writer(const LayerWriterOptions& options = {}) const {
+    return LayerWriter(base::TempDirectory(top(), "work-"), options);
+  }
+  static void add(LayerWriter& writer, const TarEntry& file, std::string content) {
+    base::StringSource source(std::move(content));
+    writer.add(file, source);
+  }
+};
+
+TEST_F(Writer, TreeGivesTheTarThatWasHashed) {
+  base::StringSink tar;
+  LayerWriter writer = this->writer({.also = &tar});
+  EXPECT_TRUE(writer.empty());
+  TarEntry directory = entry(EntryType::directory, "etc");
+  directory.mode = 0511;
+  directory.uid = 3;
+  writer.add(directory);
+  TarEntry file = entry(EntryType::file, "etc/motd", 5);
+  file.mode = 04711;
+  file.uid = 1000;
+  file.xattrs = {{"security.selinux", "dropped"}, {"user.note", "kept"}};
+  add(writer, file, "hello");
+  TarEntry link = entry(EntryType::hardlink, "etc/motd2");
+  link.link_target = "etc/motd";
+  writer.add(link);
+  link.path = "etc/motd3";
+  link.link_target = "etc/motd2";  // a link to a link names the first path
+  writer.add(link);
+  TarEntry symlink = entry(EntryType::symlink, "etc-link");
+  symlink.link_target = "etc";
+  writer.add(symlink);
+  writer.add(entry(EntryType::file, "nothing"));
+
+  const LayerWriter::Finished finished = std::move(writer).finish();
+  EXPECT_EQ(finished.layer.diff_id.digest, base::Digest::of(tar.text));
+  EXPECT_EQ(finished.layer.tar_size_bytes, tar.text.size());
+  EXPECT_EQ(tar_of(finished.work.path() / "tree"), tar.text);
+  EXPECT_EQ(test::xattr_of(finished.work.path() / "tree/etc/motd", "user.note"), "kept");
+  EXPECT_EQ(test::stat_of(finished.work.path() / "tree/etc/motd").st_mtim.tv_nsec, 500);
+  EXPECT_EQ(test::stat_of(finished.work.path() / "tree/etc").st_mode, S_IFDIR | 0511U);
+}
+
+TEST_F(Writer, FilesAreReadFromDescriptors) {
+  const std::string content(3 << 20, 'z');
+  test::write_file(top() / "source", content);
+  const base::FileDescriptor source(::open((top() / "source").c_str(), O_RDONLY | O_CLOEXEC));
+  base::StringSink tar;
+  LayerWriter writer = this->writer({.also = &tar});
+  writer.add_file(entry(EntryType::file, "big", content.size()), source.get());
+  const LayerWriter::Finished finished = std::move(writer).finish();
+  EXPECT_EQ(test::read_file(finished.work.path() / "tree/big"), content);
+  EXPECT_EQ(tar_of(finished.work.path() / "tree"), tar.text);
+}
+
+TEST_F(Writer, TimesAreClampedInBoth) {
+  base::StringSink tar;
+  LayerWriter writer = this->writer({.clamp_mtime = 1000, .also = &tar});
+  writer.add(entry(EntryType::directory, "d"));
+  writer.add(entry(EntryType::file, "d/f"));
+  const LayerWriter::Finished finished = std::move(writer).finish();
+  EXPECT_EQ(test::stat_of(finished.work.path() / "tree/d").st_mtim.tv_sec, 1000);
+  EXPECT_EQ(tar_of(finished.work.path() / "tree"), tar.text);
+}
+
+TEST_F(Writer, DeepDirectoriesAreFinishedOnTheWayBack) {
+  base::StringSink tar;
+  LayerWriter writer = this->writer({.also = &tar});
+  std::string path;
+  for (int i = 0; i < 300; ++i) {
+    path += path.empty() ? "d" : "/d";
+    writer.add(entry(EntryType::directory, path));
+  }
+  writer.add(entry(EntryType::file, "e"));
+  const LayerWriter::Finished finished = std::move(writer).finish();
+  EXPECT_EQ(test::stat_of(finished.work.path() / "tree/d/d").st_mtim.tv_sec, 1'600'000'000);
+  EXPECT_EQ(tar_of(finished.work.path() / "tree"), tar.text);
+}
+
+TEST_F(Writer, AFileThatChangesWhileItIsReadIsAnError) {
+  for (const char* content : {"four", "sixsix"}) {
+    LayerWriter writer = this->writer();
+    EXPECT_THROW(add(writer, entry(EntryType::file, "f", 5), content), base::Error) << content;
+    test::write_file(top() / "source", content);
+    const base::FileDescriptor source(::open((top() / "source").c_str(), O_RDONLY | O_CLOEXEC));
+    LayerWriter other = this->writer();
+    EXPECT_THROW(other.add_file(entry(EntryType::file, "f", 5), source.get()), base::Error);
+  }
+}
+
+TEST_F(Writer, NamesThatWouldBeReadAsWhiteoutsAreRefused) {
+  LayerWriter writer = this->writer();
+  EXPECT_THROW(writer.add(entry(EntryType::file, ".wh.x")), base::Error);
+}
+
+TEST_F(Writer, MistakesOfTheCallerAreFound) {
+  LayerWriter writer = this->writer();
+  writer.add(entry(EntryType::directory, "b"));
+  EXPECT_THROW(writer.add(entry(EntryType::directory, "a")), base::Error);
+  EXPECT_THROW(writer.add(entry(EntryType::directory, "b")), base::Error);
+  EXPECT_THROW(writer.add(entry(EntryType::file, "c/missing-parent")), base::Error);
+}
+
+}  // namespace
+}  // namespace strake::layers

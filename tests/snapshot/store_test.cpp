@@ -1,0 +1,122 @@
+#include "layers/store.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/snapshot/store_fixture.h"
+
+namespace strake::layers {
+namespace {
+
+namespace fs = std::filesystem;
+
+class StoreOpen : public test::StoreTest {
+ protected:
+  std::string refusal() {
+    try {
+      Store::open(root());
+    } catch (const base::Error& error) {
+      return error.what();
+    }
+    return "";
+  }
+};
+
+TEST_F(StoreOpen, MakesThePrivateLayout) {
+  EXPECT_EQ(test::stat_of(root()).st_mode, S_IFDIR | 0700U);
+  EXPECT_EQ(test::read_file(root() / "version"), "1\n");
+  for (const fs::path& path : {store().blobs(), store().layers(), store().images(), store().cache(),
+                               store().memo(), store().mounts(), store().ingest(), store().locks(),
+                               store().quarantine()})
+    EXPECT_TRUE(fs::is_directory(path)) << path;
+  EXPECT_TRUE(fs::is_empty(store().blobs()));
+}
+
+TEST_F(StoreOpen, RefusesANewerFormat) {
+  close();
+  test::write_file(root() / "version", "2\n");
+  EXPECT_THAT(refusal(), testing::HasSubstr("has format 2, this strake knows 1"));
+}
+
+TEST_F(StoreOpen, RefusesADamagedVersionFile) {
+  close();
+  test::write_file(root() / "version", "one");
+  EXPECT_THAT(refusal(), testing::HasSubstr("not the version file"));
+}
+
+TEST_F(StoreOpen, RefusesAStoreThatOthersCanEnter) {
+  close();
+  fs::permissions(root(), fs::perms(0755));
+  EXPECT_THAT(refusal(), testing::HasSubstr("accessible to other users"));
+}
+
+TEST_F(StoreOpen, RefusesSomebodyElsesStore) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to give the store away";
+  close();
+  ASSERT_EQ(::chown(root().c_str(), 1234, 0), 0);
+  EXPECT_THAT(refusal(), testing::HasSubstr("belongs to user 1234"));
+}
+
+TEST_F(StoreOpen, RefusesASymlink) {
+  close();
+  fs::rename(root(), top() / "real");
+  fs::create_symlink("real", root());
+  EXPECT_NE(refusal(), "");
+}
+
+TEST_F(StoreOpen, RefusesADirectoryWithOtherThingsInIt) {
+  close();
+  const fs::path home = top() / "home";
+  fs::create_directory(home);
+  fs::permissions(home, fs::perms(0700));
+  test::write_file(home / "letter.txt", "dear");
+  EXPECT_THROW(Store::open(home), base::Error);
+  EXPECT_FALSE(fs::exists(home / "blobs"));
+}
+
+TEST_F(StoreOpen, GoesOnWhereMakingItWasInterrupted) {
+  close();
+  fs::remove(root() / "version");
+  fs::remove(root() / "quarantine");
+  open();
+  EXPECT_TRUE(fs::exists(root() / "quarantine"));
+}
+
+TEST_F(StoreOpen, ExclusiveUseExcludesEverybodyElse) {
+  EXPECT_FALSE(Store::try_open_exclusive(root()));
+  close();
+  const auto exclusive = Store::try_open_exclusive(root());
+  EXPECT_TRUE(exclusive);
+  EXPECT_FALSE(Store::try_open_exclusive(root()));
+}
+
+TEST_F(StoreOpen, SeveralProcessesShareIt) {
+  EXPECT_EQ(test::Child([&] { Store::open(root()); }).wait(), 0);
+}
+
+TEST_F(StoreOpen, LeftoversOfDeadProcessesGoWithTheFirstWrite) {
+  const base::TempDirectory mine = store().make_ingest("mine-");
+  test::Child([&] {
+    open();
+    base::TempDirectory dead = store().make_ingest("dead-");
+    test::write_file(dead.path() / "file", "x");
+    ::_exit(0);  // no destructors: as if killed
+  }).wait();
+  EXPECT_EQ(ingest_files(), 1U);
+
+  const Store other = Store::open(root());
+  EXPECT_EQ(ingest_files(), 1U);  // opening looks at nothing
+  const base::TempDirectory fresh = other.make_ingest("fresh-");
+  EXPECT_EQ(ingest_files(), 0U);
+  EXPECT_TRUE(fs::exists(mine.path()));
+  EXPECT_TRUE(fs::exists(fresh.path()));
+}
+
+TEST_F(StoreOpen, OwnIngestGoesWithTheStore) {
+  { const base::TempDirectory work = store().make_ingest("work-"); }
+  close();
+  for (const auto& entry : fs::directory_iterator(root() / "ingest"))
+    EXPECT_EQ(entry.path().filename(), "partial");
+}
+
+}  // namespace
+}  // namespace strake::layers
