@@ -69,7 +69,7 @@ struct BlobUploader::State {
   std::size_t idle = 0;
   bool closing = false;
   std::exception_ptr error;
-  std::vector<std::jthread> threads;  // last: joined before anything they use goes
+  std::vector<std::jthread> threads;  // joined before anything they use goes
 
   // Whoever stops the build stops the uploads.
   std::stop_callback<std::function<void()>> outer{options.stop, [this] { stop.request_stop(); }};

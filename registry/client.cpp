@@ -150,8 +150,8 @@ oci::Descriptor Client::resolve(const oci::Reference& reference, std::stop_token
   const std::string name = name_of(reference);
   const HttpResponse head =
       session_->send_with_retries(manifest_call("HEAD", reference.repository, name), stop);
-  if (head.status == 404) {
-    throw registry_error("cannot find " + base::quoted(reference.familiar()), head);
+  if (head.status == 404 || is_retryable_status(head.status)) {
+    throw registry_error("cannot resolve " + base::quoted(reference.familiar()), head);
   }
   if (head.ok()) {
     if (auto descriptor = descriptor_from_headers(head, reference)) return *std::move(descriptor);

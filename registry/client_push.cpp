@@ -62,6 +62,15 @@ class BlobPut {
     return response;
   }
 
+  /// Whether the registry has the blob: it may have got everything although its answer was lost.
+  bool arrived(std::stop_token stop) {
+    const Call call{.method = "HEAD",
+                    .repository = to_,
+                    .target = "/v2/" + to_.path + "/blobs/" + blob_.digest.str(),
+                    .scopes = {scope_of(to_, Access::pull)}};
+    return session_.send(call, std::move(stop)).ok();
+  }
+
   void use(const UploadSession& session) { location_ = parse_url(session.location); }
   bool started() const { return location_.has_value(); }
 
@@ -133,10 +142,7 @@ void Client::put_blob(const oci::Repository& to, const oci::Descriptor& blob,
   if (session) put.use(*session);
   bool first = true;
   const HttpResponse response = session_->with_retries(stop, [&] {
-    // The registry may have got everything although its answer was lost.
-    if (!std::exchange(first, false) && has_blob(to, blob.digest, stop)) {
-      return HttpResponse{.status = 201};
-    }
+    if (!std::exchange(first, false) && put.arrived(stop)) return HttpResponse{.status = 201};
     if (!put.started()) {
       HttpResponse opened = put.start(stop);
       if (!put.started()) return opened;
