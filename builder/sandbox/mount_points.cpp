@@ -131,8 +131,9 @@ FileDescriptor MountPoints::make_stub(std::size_t parent, const std::string& nam
   if (!itself) throw base::system_error(errno, "open mount point", name);
   // The builder's umask is not the image's business.
   const mode_t mode = is_directory ? 0755 : 0644;
-  if ((status_of(itself.get(), name).st_mode & 07777) != mode)
-    ::fchmodat(directory, name.c_str(), mode, 0);
+  if ((status_of(itself.get(), name).st_mode & 07777) != mode &&
+      ::fchmodat(directory, name.c_str(), mode, 0) != 0)
+    throw base::system_error(errno, "create mount point", name);
   stubs_.push_back({parent, name, duplicate(itself.get()), is_directory});
   return itself;
 }

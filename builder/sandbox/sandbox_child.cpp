@@ -114,9 +114,10 @@ class Child {
     ::close(file);
   }
 
-  /// Both lie over the old root, which is thrown away as a whole after pivot_root.
+  /// Into the old tree, which is thrown away as a whole after pivot_root. Only the root may lie
+  /// over the old root: what is stacked on that one would be unmounted in its place.
   STRAKE_AFTER_CLONE void attach_root() noexcept {
-    checked(sys_move_mount(plan_.scratch_fd, "", AT_FDCWD, "/"), Phase::attach_root);
+    checked(sys_move_mount(plan_.scratch_fd, "", AT_FDCWD, "/dev"), Phase::attach_root);
     checked(sys_move_mount(plan_.root_fd, "", AT_FDCWD, "/"), Phase::attach_root);
   }
 
@@ -173,6 +174,15 @@ class Child {
     require(::syscall(SYS_pivot_root, ".", "."), Phase::pivot_root);
     require(::umount2(".", MNT_DETACH), Phase::pivot_root);
     require(::chdir("/"), Phase::pivot_root);
+    check_nothing_above();
+  }
+
+  /// "/.." leads into whatever is still stacked on the root. It must be the root itself.
+  STRAKE_AFTER_CLONE void check_nothing_above() noexcept {
+    struct stat root, above;
+    require(::fstat(plan_.root_fd, &root), Phase::pivot_root);
+    require(::stat("/..", &above), Phase::pivot_root);
+    if (root.st_dev != above.st_dev || root.st_ino != above.st_ino) fail(Phase::pivot_root, EXDEV);
   }
 
   STRAKE_AFTER_CLONE void name_host() noexcept {

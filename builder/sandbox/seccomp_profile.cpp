@@ -39,8 +39,8 @@ constexpr std::string_view kDenied[] = {
 
 constexpr unsigned long kNewNamespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS |
                                          CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
-constexpr int kFamilyAlg = 38;    // AF_ALG: the kernel's crypto, a frequent source of holes
-constexpr int kFamilyVsock = 40;  // AF_VSOCK: reaches the hypervisor
+constexpr unsigned kFamilyAlg = 38;    // AF_ALG: the kernel's crypto, a frequent source of holes
+constexpr unsigned kFamilyVsock = 40;  // AF_VSOCK: reaches the hypervisor
 constexpr unsigned kSocketcallSocket = 1;  // SYS_SOCKET of linux/net.h
 constexpr unsigned kTerminalInput = 0x5412;  // TIOCSTI
 constexpr unsigned kConsole = 0x541C;        // TIOCLINUX
@@ -68,18 +68,23 @@ void refuse(const Filter& filter, const char* call, int error, Comparisons... co
   if (result != -EDOM && result != -EEXIST) check(result, call);
 }
 
+/// The kernel looks at the low half of an int argument only; so must the rule.
+struct scmp_arg_cmp low_half(unsigned argument, std::uint32_t value) {
+  return SCMP_CMP64(argument, SCMP_CMP_MASKED_EQ, 0xffffffffU, value);
+}
+
 void refuse_families(const Filter& filter) {
-  for (const int family : {kFamilyAlg, kFamilyVsock})
-    refuse(filter, "socket", EPERM, SCMP_A0_32(SCMP_CMP_EQ, static_cast<unsigned>(family)));
+  for (const unsigned family : {kFamilyAlg, kFamilyVsock})
+    refuse(filter, "socket", EPERM, low_half(0, family));
   // i386 can also ask for a socket through a call whose arguments lie in memory, out of reach for
   // a filter. Its C libraries have used socket() since Linux 4.3 has it.
-  refuse(filter, "socketcall", EPERM, SCMP_A0_32(SCMP_CMP_EQ, kSocketcallSocket));
+  refuse(filter, "socketcall", EPERM, low_half(0, kSocketcallSocket));
 }
 
 /// Refuses `call` when bit `on` of its first argument is set and bit `off` is not.
 void refuse_bits(const Filter& filter, const char* call, unsigned on, unsigned off) {
   const std::uint32_t set = 1U << on;
-  refuse(filter, call, EPERM, SCMP_A0_32(SCMP_CMP_MASKED_EQ, set | 1U << off, set));
+  refuse(filter, call, EPERM, SCMP_A0(SCMP_CMP_MASKED_EQ, set | 1U << off, set));
 }
 
 /// Harmless are PER_LINUX and PER_LINUX32, with and without UNAME26, and the query, which has all
@@ -127,7 +132,7 @@ std::vector<FilterInstruction> build() {
   refuse_families(filter);
   refuse_personalities(filter);
   for (const unsigned command : {kTerminalInput, kConsole})
-    refuse(filter, "ioctl", EPERM, SCMP_A1_32(SCMP_CMP_EQ, command));
+    refuse(filter, "ioctl", EPERM, low_half(1, command));
   return exported(filter);
 }
 

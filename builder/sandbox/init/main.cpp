@@ -207,6 +207,7 @@ int wait_for(long command) noexcept {
   system_call(SYS_rt_sigprocmask, SIG_SETMASK, &kAllSignals, 0L, kSignalSetBytes);
   die_with_builder();
   close_inherited();
+  system_call(SYS_prctl, PR_SET_DUMPABLE, 0);  // the command's exec makes itself dumpable again
   InitPlan* plan = map_plan();
   const long command = raw_system_call(SYS_clone, SIGCHLD, 0, 0, 0, 0);
   require(command, Phase::fork_command);

@@ -1,0 +1,194 @@
+// Programs of other architectures.
+
+#include "builder/sandbox/emulation.h"
+
+#include <array>
+#include <cstdlib>
+
+#include "layers/base/error.h"
+#include "tests/sandbox/step_fixture.h"
+
+namespace strake::sandbox {
+namespace {
+
+using base::Error;
+
+TEST(Emulation, OwnArchitectureIsNative) {
+  EXPECT_TRUE(runs_natively(""));
+  EXPECT_TRUE(runs_natively(native_architecture()));
+  EXPECT_EQ(find_emulation("").kind, Emulation::Kind::native);
+}
+
+TEST(Emulation, UnknownArchitectureIsRefused) {
+  try {
+    find_emulation("pdp11");
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), base::ErrorCode::unsupported);
+    EXPECT_NE(std::string(error.what()).find("pdp11"), std::string::npos);
+  }
+}
+
+TEST(BinfmtRegistration, IsTheLineThatQemusOwnScriptWrites) {
+  const std::string ident = R"(\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00)";
+  const std::string ident_mask = R"(\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff)";
+  EXPECT_EQ(binfmt_registration("arm64", "/usr/bin/q"),
+            ":strake-arm64:M::" R"(\x7f\x45\x4c\x46\x02\x01)" + ident + R"(\x02\x00\xb7\x00)" +
+                R"(:\xff\xff\xff\xff\xff\xff)" + ident_mask + R"(\xfe\xff\xff\xff)" +
+                ":/usr/bin/q:FP");
+  // Big-endian: the bit of e_type lies in its second byte.
+  EXPECT_EQ(binfmt_registration("s390x", "/q"),
+            ":strake-s390x:M::" R"(\x7f\x45\x4c\x46\x02\x02)" + ident + R"(\x00\x02\x00\x16)" +
+                R"(:\xff\xff\xff\xff\xff\xff)" + ident_mask + R"(\xff\xfe\xff\xff)" + ":/q:FP");
+  EXPECT_EQ(binfmt_registration("vax", "/q"), std::nullopt);
+}
+
+TEST(BinfmtRegistration, TellsAllArchitecturesApart) {
+  std::set<std::string> lines;
+  for (const char* name : {"amd64", "386", "arm64", "arm", "riscv64", "ppc64le", "s390x"})
+    EXPECT_TRUE(lines.insert(binfmt_registration(name, "/q")->substr(14)).second) << name;
+}
+
+TEST(BinfmtEntry, ServesWhatItMatchesWhileEnabledAndOpen) {
+  const std::string rest =
+      "interpreter /usr/bin/qemu-aarch64-static\nflags: %\noffset 0\n"
+      "magic 7f454c460201010000000000000000000200b700\n"
+      "mask ffffffffffffff00fffffffffffffffffeffffff\n";
+  const auto entry = [&](const std::string& state, const std::string& flags) {
+    std::string text = state + "\n" + rest;
+    return text.replace(text.find('%'), 1, flags);
+  };
+  EXPECT_TRUE(binfmt_entry_serves(entry("enabled", "OCF"), "arm64"));
+  EXPECT_FALSE(binfmt_entry_serves(entry("enabled", "OCF"), "arm"));
+  EXPECT_FALSE(binfmt_entry_serves(entry("enabled", "OC"), "arm64"));
+  EXPECT_FALSE(binfmt_entry_serves(entry("disabled", "F"), "arm64"));
+  EXPECT_FALSE(binfmt_entry_serves("", "arm64"));
+}
+
+TEST(FindQemu, TakesOnlyStaticProgramsOfAbsoluteDirectories) {
+  const base::TempDirectory directory(fs::temp_directory_path(), "strake-qemu-");
+  EXPECT_EQ(find_qemu("arm64", directory.path().native()), "");
+  fs::copy_file("/proc/self/exe", directory.path() / "qemu-aarch64-static");  // dynamic
+  EXPECT_EQ(find_qemu("arm64", directory.path().native()), "");
+  if (!fs::exists("/bin/busybox")) GTEST_SKIP() << "needs the package busybox-static";
+  const fs::path qemu = directory.path() / "qemu-aarch64";
+  fs::copy_file("/bin/busybox", qemu);
+  EXPECT_EQ(find_qemu("arm64", "relative:/nowhere:" + directory.path().native()), qemu);
+  EXPECT_EQ(find_qemu("riscv64", directory.path().native()), "");
+}
+
+/// Prints the first five bytes of argv[0] and the line "arm64", then exits with code 7.
+std::string arm64_program() {
+  constexpr std::uint64_t kBase = 0x400000;
+  const std::array<std::uint32_t, 13> code{
+      0xd2800020,  // mov x0, #1
+      0xf94007e1,  // ldr x1, [sp, #8]
+      0xd28000a2,  // mov x2, #5
+      0xd2800808,  // mov x8, #64 (write)
+      0xd4000001,  // svc #0
+      0xd2800020,  // mov x0, #1
+      0x100000e1,  // adr x1, #28: behind the code
+      0xd28000e2,  // mov x2, #7
+      0xd2800808,  // mov x8, #64
+      0xd4000001,  // svc #0
+      0xd28000e0,  // mov x0, #7
+      0xd2800ba8,  // mov x8, #93 (exit)
+      0xd4000001,  // svc #0
+  };
+  std::string file("\x7f" "ELF\x02\x01\x01", 7);
+  const auto put = [&](std::uint64_t value, int bytes) {
+    for (int i = 0; i < bytes; ++i) file += static_cast<char>(value >> (8 * i) & 0xff);
+  };
+  put(0, 9);
+  put(2, 2), put(0xb7, 2), put(1, 4), put(kBase + 120, 8), put(64, 8), put(0, 8), put(0, 4);
+  put(64, 2), put(56, 2), put(1, 2), put(0, 2), put(0, 2), put(0, 2);
+  constexpr std::uint64_t kSize = 120 + 52 + 7;
+  put(1, 4), put(5, 4), put(0, 8), put(kBase, 8), put(kBase, 8), put(kSize, 8), put(kSize, 8);
+  put(0x1000, 8);
+  for (const std::uint32_t word : code) put(word, 4);
+  return file + "\narm64\n";
+}
+
+class EmulatedStep : public StepTest {
+ protected:
+  void SetUp() override {
+    StepTest::SetUp();
+    if (IsSkipped()) return;
+    if (native_architecture() == "arm64") GTEST_SKIP() << "arm64 is native here";
+    try {
+      find_emulation("arm64");
+    } catch (const Error& error) {
+      GTEST_SKIP() << error.what();
+    }
+    write("bin/prog1", arm64_program(), 0755);
+  }
+  Spec foreign(std::vector<std::string> argv) {
+    Spec step = spec(std::move(argv));
+    step.architecture = "arm64";
+    return step;
+  }
+};
+
+TEST_F(EmulatedStep, RunsWithoutAnythingOfTheEmulatorInTheImage) {
+  const Result result = run(foreign({"prog1"}));
+  EXPECT_EQ(result.output, "prog1\narm64\n");  // argv[0] as it was given
+  EXPECT_EQ(result.status.code, 7);
+  EXPECT_TRUE(changes().empty());
+}
+
+TEST_F(EmulatedStep, CannotRunThemWithoutAskingForIt) {
+  Spec step = foreign({"prog1"});
+  step.architecture = "";
+  if (find_emulation("arm64").kind == Emulation::Kind::host_registered)
+    GTEST_SKIP() << "the host runs them";
+  EXPECT_EQ(run(step).status.code, 126);
+}
+
+TEST_F(EmulatedStep, IsAsIsolatedAsANativeOne) {
+  make_usual_directories();
+  // Native programs go on working in it.
+  const Result result = run(foreign(
+      {"/bin/busybox", "sh", "-c",
+       "id -u; touch /own; chown 1000:1000 /own; stat -c %u:%g /own; grep CapEff /proc/self/status;"
+       "ls /proc/sys/fs/binfmt_misc; cat /proc/1/fd/5/status; ls /..; prog1"}));
+  EXPECT_EQ(result.output.substr(0, 2), "0\n");
+  EXPECT_NE(result.output.find("1000:1000\n"), std::string::npos) << result.output;
+  EXPECT_NE(result.output.find("00000000a80425fb"), std::string::npos) << result.output;
+  EXPECT_NE(result.output.find("/proc/1/fd/5/status': Permission denied"), std::string::npos)
+      << result.output;
+  EXPECT_EQ(result.output.find("home"), std::string::npos) << result.output;
+  EXPECT_EQ(result.output.find("strake-arm64"), std::string::npos) << result.output;
+  EXPECT_EQ(result.status.code, 7) << result.output;
+  EXPECT_EQ(changes(), std::set<std::string>{"own"});
+}
+
+TEST_F(EmulatedStep, TakesMountsAndNetworksLikeANativeOne) {
+  Spec step = foreign({"/bin/busybox", "sh", "-c",
+                       "cat /run/secrets/t; ls /sys/class/net; ls -d /sys/kernel; touch /scratch/x"});
+  step.network = Network::none;
+  step.mounts = {InlineFile{"/run/secrets/t", "hush\n"}, TmpfsMount{"/scratch"}};
+  const Result result = run(step);
+  EXPECT_EQ(result.output, "hush\nlo\n/sys/kernel\n");
+  EXPECT_EQ(result.status.code, 0);
+  EXPECT_TRUE(changes().empty());
+}
+
+TEST_F(EmulatedStep, LeavesTheHostAsItWas) {
+  const auto before = base::read_file("/proc/self/mountinfo");
+  run(foreign({"prog1"}));
+  EXPECT_EQ(base::read_file("/proc/self/mountinfo"), before);
+  EXPECT_FALSE(fs::exists("/proc/sys/fs/binfmt_misc/strake-arm64"));
+}
+
+TEST_F(EmulatedStep, RunsABusyboxAndItsApplets) {
+  const char* busybox = std::getenv("STRAKE_TEST_ARM64_BUSYBOX");
+  if (busybox == nullptr) GTEST_SKIP() << "set STRAKE_TEST_ARM64_BUSYBOX to an arm64 busybox";
+  fs::remove(image() / "bin/busybox");
+  install("busybox", busybox);
+  const Result result = run(foreign({"/bin/sh", "-c", "uname -m; echo a | cat; exit 3"}));
+  EXPECT_EQ(result.output, "aarch64\na\n");
+  EXPECT_EQ(result.status.code, 3);
+}
+
+}  // namespace
+}  // namespace strake::sandbox
