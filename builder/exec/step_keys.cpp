@@ -2,7 +2,7 @@
 
 #include <fcntl.h>
 
-#include <cstdio>
+#include <algorithm>
 #include <future>
 #include <unordered_map>
 
@@ -151,15 +151,16 @@ StepKey copy_key(const plan::Copy& copy, const base::ChainId& below,
   KeyBuilder key("copy/1");
   add_copy_fields(key, copy, below, request);
   for (std::size_t i = 0; i < selection.size(); ++i) {
-    char top[16];
-    std::snprintf(top, sizeof top, "%08zu", i);
+    // As wide as any number of sources, so that the order of the text is the order of the numbers.
+    std::string top = std::to_string(i);
+    top.insert(0, 8 - std::min<std::size_t>(top.size(), 8), '0');
     const SelectedSource& selected = selection[i];
     key.field("name", selected.directory ? "" : selected.name);
     key.field("parents", selected.parents);
     for (const SelectedEntry& parent : selected.parent_entries)
       key.field("parent mode", std::to_string(parent.status.st_mode));
     for (const SelectedEntry& entry : selected.entries) {
-      const std::string path = entry.path.empty() ? top : top + ("/" + entry.path);
+      const std::string path = entry.path.empty() ? top : top + "/" + entry.path;
       content.add(selected_file(entry, path, source, digests), entry.source_path);
     }
   }

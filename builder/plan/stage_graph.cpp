@@ -165,7 +165,7 @@ class GraphBuilder {
     const dockerfile::From& from = *from_[stage.number];
     const std::string word = expand(from.image, stage.where);
     stage.platform = options_.target_platform;
-    if (from.has_platform) stage.platform = parse_platform_flag(from.platform, stage.where);
+    if (from.platform) stage.platform = parse_platform_flag(*from.platform, stage.where);
     if (word.empty())
       throw Error(ErrorCode::invalid_input,
                   "the base name " + base::quoted(from.image) + " is empty once its variables are expanded")

@@ -45,15 +45,16 @@ class Stopper {
  public:
   Stopper(const ChildProcess& init, const StopPolicy& policy) : init_(init), policy_(policy) {}
 
-  bool stopped() const noexcept { return deadline_.has_value(); }
+  bool stopped() const noexcept { return stopped_; }
 
   void advance() {
-    if (!deadline_ && policy_.polite.stop_requested()) {
+    if (!stopped_ && policy_.polite.stop_requested()) {
+      stopped_ = true;
       init_.signal(SIGTERM);  // init passes it on to the whole step
       deadline_ = Clock::now() + policy_.grace;
     }
-    if (deadline_ && !killed_ &&
-        (policy_.urgent.stop_requested() || Clock::now() >= *deadline_)) {
+    if (stopped_ && !killed_ &&
+        (policy_.urgent.stop_requested() || Clock::now() >= deadline_)) {
       init_.signal(SIGKILL);  // and with init the kernel kills the rest
       killed_ = true;
     }
@@ -61,16 +62,17 @@ class Stopper {
 
   /// Milliseconds for poll; -1 without a deadline.
   int patience() const {
-    if (!deadline_ || killed_) return -1;
+    if (!stopped_ || killed_) return -1;
     const auto left =
-        std::chrono::ceil<std::chrono::milliseconds>(*deadline_ - Clock::now()).count();
+        std::chrono::ceil<std::chrono::milliseconds>(deadline_ - Clock::now()).count();
     return static_cast<int>(std::max<long>(left, 0));
   }
 
  private:
   const ChildProcess& init_;
   const StopPolicy& policy_;
-  std::optional<Clock::time_point> deadline_;
+  Clock::time_point deadline_ = {};  // once stopped
+  bool stopped_ = false;
   bool killed_ = false;
 };
 
