@@ -127,7 +127,7 @@ TEST_F(ClientRedirect, ChallengeOfTheTargetIsNotAnswered) {
   location_ = "https://storage.example.net/x";
   EXPECT_EQ(code_of([&] { pull(blob_of(bytes_)); }), ErrorCode::denied);
   for (const ServerRequest& request : http_.requests()) {
-    if (request.origin != kOrigin) EXPECT_EQ(request.header("Authorization"), "");
+    EXPECT_TRUE(request.origin == kOrigin || request.header("Authorization").empty());
   }
 }
 
