@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <fstream>
@@ -133,20 +134,27 @@ TEST_F(KeyLockTest, TellsOnceThatItWaitsAndGoesOnWhenTheHolderDies) {
   EXPECT_EQ(told, 1);
 }
 
-TEST_F(KeyLockTest, WakesUpSoonAfterTheHolderLetsGo) {
-  auto held = std::make_unique<KeyLock>(file_, std::stop_token());
-  std::atomic<bool> waiting = false;
-  steady_clock::time_point let_go, had;
-  std::jthread waiter([&] {
-    const KeyLock lock(file_, {}, [&] { waiting = true; });
-    had = steady_clock::now();
-  });
-  while (!waiting) std::this_thread::yield();
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  let_go = steady_clock::now();
-  held.reset();
-  waiter.join();
-  EXPECT_LT(had - let_go, std::chrono::milliseconds(200));  // less than the timeout: it was woken
+TEST_F(KeyLockTest, WakesUpWhenTheHolderLetsGo) {
+  // Unwoken, a waiter looks again after 250 ms. Any of several tries will do: the machine may be
+  // busy with something else.
+  constexpr std::chrono::milliseconds kSoon(150);
+  auto shortest = steady_clock::duration::max();
+  for (int round = 0; round < 20 && shortest >= kSoon; ++round) {
+    auto held = std::make_unique<KeyLock>(file_, std::stop_token());
+    std::atomic<bool> waiting = false;
+    steady_clock::time_point had;
+    std::jthread waiter([&] {
+      const KeyLock lock(file_, {}, [&] { waiting = true; });
+      had = steady_clock::now();
+    });
+    while (!waiting) std::this_thread::yield();
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    const auto let_go = steady_clock::now();
+    held.reset();
+    waiter.join();
+    shortest = std::min(shortest, had - let_go);
+  }
+  EXPECT_LT(shortest, kSoon);
 }
 
 TEST_F(KeyLockTest, WaitingEndsWithTheBuild) {

@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include <fstream>
+#include <algorithm>
 #include <thread>
 #include <vector>
 
@@ -223,15 +223,15 @@ TEST_F(StatMemoTest, MayBeSharedByThreads) {
 
 TEST_F(StatMemoTest, OpensALargeMemoWithoutParsingIt) {
   write_memo(0, 20'000);
-  const auto start = std::chrono::steady_clock::now();
-  const StatMemo memo(file_);
-  const bool found = memo.find(old_file(12'345)).has_value();
-  const auto elapsed = std::chrono::steady_clock::now() - start;
-  EXPECT_TRUE(found);
-  EXPECT_LT(elapsed, milliseconds(20));  // 0.05 ms when nobody else uses the machine
-  RecordProperty(
-      "open_microseconds",
-      static_cast<int>(std::chrono::duration_cast<std::chrono::microseconds>(elapsed).count()));
+  auto shortest = std::chrono::steady_clock::duration::max();
+  for (int round = 0; round < 20; ++round) {
+    const auto start = std::chrono::steady_clock::now();
+    const StatMemo memo(file_);
+    const bool found = memo.find(old_file(12'345)).has_value();
+    shortest = std::min(shortest, std::chrono::steady_clock::now() - start);
+    EXPECT_TRUE(found);
+  }
+  EXPECT_LT(shortest, milliseconds(2));
 }
 
 TEST(StatMemoFile, BelongsToItsContext) {
