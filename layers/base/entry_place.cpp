@@ -8,7 +8,7 @@
 
 namespace strake::base {
 
-int EntryPlace::find(int root, std::string_view path) noexcept {
+int EntryPlace::find(int root, std::string_view path) {
   if (path.find('\0') != std::string_view::npos) return -EINVAL;
   while (!path.empty() && path.back() == '/') path.remove_suffix(1);
   const std::size_t slash = path.rfind('/');

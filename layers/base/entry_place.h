@@ -14,7 +14,7 @@ class EntryPlace {
   /// Resolves the parent of `path` inside `root`, which must stay open; the last component is not
   /// looked at. A path without one ("", "/", "a/..") is the "." of the directory it leads to.
   /// Returns 0 or -errno.
-  int find(int root, std::string_view path) noexcept;
+  int find(int root, std::string_view path);
 
   int directory() const noexcept { return directory_; }
   const char* name() const noexcept { return name_.c_str(); }

@@ -297,7 +297,9 @@ int find_canonical(int root, const std::string& path, std::string& canonical) {
 constexpr int kUndecided = -1;
 std::atomic<int> g_resolver{kUndecided};
 
-PathResolver decide() noexcept {
+}  // namespace
+
+PathResolver decide_path_resolver() noexcept {
   // At the start of main() nobody changes the environment yet; later it may only be read.
   const char* forced = std::getenv("STRAKE_NO_OPENAT2");
   if (forced != nullptr && std::string_view(forced) == "1") return PathResolver::walk;
@@ -307,12 +309,10 @@ PathResolver decide() noexcept {
                                                               : PathResolver::kernel;
 }
 
-}  // namespace
-
 PathResolver path_resolver() noexcept {
   int resolver = g_resolver.load(std::memory_order_relaxed);
   if (resolver == kUndecided) {
-    resolver = static_cast<int>(decide());
+    resolver = static_cast<int>(decide_path_resolver());
     g_resolver.store(resolver, std::memory_order_relaxed);
   }
   return static_cast<PathResolver>(resolver);

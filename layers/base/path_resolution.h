@@ -10,8 +10,11 @@ namespace strake::base {
 /// component). Both give the same results; the walk is slower.
 enum class PathResolver { kernel, walk };
 
-/// The resolver of this process, decided at the first use: the walk if STRAKE_NO_OPENAT2=1 is set
-/// or if openat2 is missing (ENOSYS) or filtered away (EPERM).
+/// The walk if STRAKE_NO_OPENAT2=1 is set, or if openat2 is missing (ENOSYS) or filtered away
+/// (EPERM).
+PathResolver decide_path_resolver() noexcept;
+
+/// The resolver of this process, decided at the first use.
 PathResolver path_resolver() noexcept;
 
 /// Overrides the decision. For tests.

@@ -1,4 +1,13 @@
+#include <linux/filter.h>
+#include <linux/openat2.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
 #include <array>
+#include <cstddef>
+#include <cstdlib>
 #include <random>
 #include <tuple>
 
@@ -210,6 +219,48 @@ TEST_P(PathResolution, CanonicalLeadsToTheSamePlaceWithoutSymlinks) {
 }
 
 STRAKE_FOR_BOTH_RESOLVERS(PathResolution);
+
+/// Runs `prepare` in a child process and returns whether the walk is decided for there.
+template <typename Prepare>
+bool walks_after(const Prepare& prepare) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    prepare();
+    ::_exit(decide_path_resolver() == PathResolver::walk ? 1 : 0);
+  }
+  int status = -1;
+  EXPECT_EQ(::waitpid(child, &status, 0), child);
+  return WEXITSTATUS(status) == 1;
+}
+
+/// Makes openat2 fail with `error` in this process, as sandboxes do.
+void forbid_openat2(std::uint32_t error) {
+  ::sock_filter code[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct ::seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | error),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const ::sock_fprog program{.len = std::size(code), .filter = code};
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+    ::_exit(2);
+}
+
+TEST(PathResolverDecision, IsForTheWalkWhereOpenat2IsMissingOrUnwanted) {
+  EXPECT_TRUE(walks_after([] { forbid_openat2(ENOSYS); }));
+  EXPECT_TRUE(walks_after([] { forbid_openat2(EPERM); }));
+  EXPECT_TRUE(walks_after([] { ::setenv("STRAKE_NO_OPENAT2", "1", 1); }));
+}
+
+TEST(PathResolverDecision, IsForTheKernelOtherwise) {
+  const ::open_how how{.flags = O_PATH, .mode = 0, .resolve = RESOLVE_IN_ROOT};
+  const FileDescriptor probe(
+      static_cast<int>(::syscall(SYS_openat2, AT_FDCWD, "/", &how, sizeof how)));
+  if (!probe) GTEST_SKIP() << "this system has no openat2";
+  EXPECT_FALSE(walks_after([] { ::unsetenv("STRAKE_NO_OPENAT2"); }));
+  EXPECT_FALSE(walks_after([] { ::setenv("STRAKE_NO_OPENAT2", "0", 1); }));
+}
 
 /// Random trees full of symlinks, random paths: the walk must answer as the kernel does.
 class ResolversAgree : public PathResolution {
