@@ -62,16 +62,16 @@ class Build {
       base::log_info(warning.rule + ": " + warning.message);
   }
 
-  /// `# syntax=` may name another language than ours; docker would run that frontend's image.
+  /// `# syntax=` may name another language than ours, which docker would run a frontend image for.
+  /// Docker's own Dockerfile frontend, from whichever mirror, is the language built in here.
   void refuse_foreign_frontend() const {
     const std::string& syntax = file_.directives.syntax;
     if (syntax.empty()) return;
-    for (const char* own : {"docker/dockerfile", "docker.io/docker/dockerfile"}) {
-      const std::string name = own;
-      if (syntax == name || syntax.starts_with(name + ":") || syntax.starts_with(name + "@") ||
-          syntax.starts_with(name + "-upstream"))
-        return;
-    }
+    std::string name = syntax.substr(0, syntax.find('@'));
+    const std::size_t slash = name.rfind('/');
+    name = name.substr(0, name.find(':', slash == std::string::npos ? 0 : slash));
+    for (const std::string own : {"docker/dockerfile", "docker/dockerfile-upstream"})
+      if (name == own || name.ends_with("/" + own)) return;
     Error error(ErrorCode::unsupported,
                 "the Dockerfile asks for the frontend " + base::quoted(syntax) +
                     ", and strake runs no external frontends");

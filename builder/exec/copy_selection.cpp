@@ -84,8 +84,8 @@ class Selector {
       Pattern pattern = parse(written);
       if (dockerfile::has_wildcards(pattern.path)) {
         for (const std::string& match : matches(pattern)) add(match, pattern, written);
-      } else {
-        add(pattern.path, pattern, written);
+      } else if (!add(pattern.path, pattern, written)) {
+        throw missing(written, pattern.path);
       }
     }
     return std::move(selected_);
@@ -167,22 +167,31 @@ class Selector {
 
   // ---- One source ----
 
-  void add(const std::string& path, const Pattern& pattern, const std::string& written) {
+  /// False if there is nothing to copy: an ignored directory in which no "!" keeps anything counts
+  /// as absent.
+  bool add(const std::string& path, const Pattern& pattern, const std::string& written) {
     const std::string real = without_root(source_.root.canonical("/" + path));
     const auto status = source_.root.lstat(real);
-    if (!status) throw missing(written, path);
+    if (!status) throw missing(written, path);  // also the dangling link that a pattern matches
     const bool directory = S_ISDIR(status->st_mode);
-    if (!visible(real, directory)) throw missing(written, path);
-    if (S_ISSOCK(status->st_mode)) return;
+    if (!visible(real, directory)) return false;
+    if (S_ISSOCK(status->st_mode)) return true;
 
     SelectedSource selected;
     selected.name = last_component(path);
     selected.directory = directory;
     if (copy_.parents) add_parents(selected, path, pattern);
-    if (!directory && !excludes_.empty() && excludes_.excludes(selected.name)) return;
+    if (!directory && !excludes_.empty() && excludes_.excludes(selected.name)) return true;
     selected.entries.push_back(top_entry(real, *status));
     if (directory) walk(real, selected.entries);
+    if (ignored_by(real) != nullptr && nothing_kept(selected.entries)) return false;
     selected_.push_back(std::move(selected));
+    return true;
+  }
+
+  static bool nothing_kept(const std::vector<SelectedEntry>& entries) {
+    return std::all_of(entries.begin() + 1, entries.end(),
+                       [](const SelectedEntry& entry) { return entry.only_as_parent; });
   }
 
   SelectedEntry top_entry(const std::string& real, const struct ::stat& status) const {

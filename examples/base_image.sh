@@ -1,0 +1,89 @@
+# Sourced by examples/quickstart.sh and the integration tests: a registry for the moment, and Debian
+# base images made on the spot, where Docker Hub cannot be reached.
+
+free_port() {
+  local port
+  for port in $(seq 5600 5900); do
+    (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
+  done
+  echo "no free port between 5600 and 5900" >&2
+  return 1
+}
+
+# start_registry PORT DIRECTORY: a docker-registry on loopback, until stop_registry.
+start_registry() {
+  mkdir -p "$2"
+  cat >"$2/config.yml" <<END
+version: 0.1
+log: {level: error}
+storage: {filesystem: {rootdirectory: "$2/data"}}
+http: {addr: "127.0.0.1:$1"}
+END
+  docker-registry serve "$2/config.yml" >"$2/log" 2>&1 &
+  registry_pid=$!
+  local try
+  for try in $(seq 100); do
+    (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return
+    sleep 0.1
+  done
+  echo "docker-registry did not start:" >&2
+  cat "$2/log" >&2
+  return 1
+}
+
+stop_registry() {
+  [ -n "${registry_pid:-}" ] || return 0
+  kill "$registry_pid" 2>/dev/null || true
+  wait "$registry_pid" 2>/dev/null || true
+  registry_pid=
+}
+
+registry_answers() { timeout 5 bash -c "</dev/tcp/$1/443" 2>/dev/null; }
+
+# import_debian STRAKE ARCHITECTURE NAME DIRECTORY: makes a minimal Debian of that architecture with
+# mmdebstrap (once; the tar stays in DIRECTORY) and imports it, unless the store has it.
+import_debian() {
+  local strake=$1 architecture=$2 name=$3 tar=$4/debian-$2.tar
+  if [ ! -f "$tar" ]; then
+    if [ "$architecture" = "$(dpkg --print-architecture)" ]; then
+      $sudo mmdebstrap --quiet --variant=minbase bookworm "$tar.part" || return 1
+    else
+      emulated_mmdebstrap "$architecture" "$tar.part" || return 1
+    fi
+    $sudo mv "$tar.part" "$tar"
+  fi
+  $sudo "$strake" inspect --platform "linux/$architecture" "$name" >/dev/null 2>&1 ||
+    $sudo "$strake" import --platform "linux/$architecture" "$tar" "$name" >/dev/null
+}
+
+# mmdebstrap runs programs of the new system. They run through qemu-user, registered in a
+# binfmt_misc of a user namespace of their own: the machine's own list stays as it is.
+emulated_mmdebstrap() {
+  local architecture=$1 tar=$2 magic qemu
+  case $architecture in
+    arm64)
+      qemu=/usr/bin/qemu-aarch64-static
+      magic='\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00:\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff'
+      ;;
+    *) echo "no rule to emulate $architecture" >&2; return 1 ;;
+  esac
+  [ -x "$qemu" ] || { echo "$qemu is missing (package qemu-user-static)" >&2; return 1; }
+  $sudo bash -euc '
+    directory=$(mktemp -d); trap "rm -rf \"$directory\"" EXIT
+    mkfifo "$directory/gate"; mkdir "$directory/binfmt"
+    unshare --user sh -c "read -r go <\"\$1/gate\"; shift; exec \"\$@\"" sh "$directory" \
+      unshare --mount --pid --fork --kill-child --propagation=private bash -euc "
+        mount -t binfmt_misc binfmt_misc \"\$1/binfmt\"
+        printf %s \":strake-example:M::\$2:\$3:FP\" >\"\$1/binfmt/register\"
+        exec mmdebstrap --quiet --mode=root --arch=\"\$4\" --variant=minbase \
+          --skip=check/qemu bookworm \"\$5\"" bash "$directory" "$1" "$2" "$3" "$4" &
+    pid=$!
+    # The new namespace sees all ids as they are.
+    until [ "$(readlink "/proc/$pid/ns/user")" != "$(readlink /proc/self/ns/user)" ]; do
+      sleep 0.01
+    done
+    echo "0 0 4294967295" >"/proc/$pid/uid_map"
+    echo "0 0 4294967295" >"/proc/$pid/gid_map"
+    echo go >"$directory/gate"
+    wait "$pid"' bash "$magic" "$qemu" "$architecture" "$tar"
+}
