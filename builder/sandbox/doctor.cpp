@@ -29,7 +29,8 @@ std::string reason(int error) {
   if (error == 0) return "works";
   if (error == ENOSYS) return "the kernel does not have it";
   if (error == EPERM || error == EACCES) return "not permitted";
-  return base::system_error(error, "try", "it").what();
+  const std::string text = base::system_error(error, "try", "it").what();
+  return text.substr(text.rfind(": ") + 2);
 }
 
 Check tried(std::string feature, int (*probe)(const void*), const void* argument, int flags,
@@ -118,9 +119,11 @@ std::vector<Check> diagnose(const std::filesystem::path& store) {
   if (!directory) throw base::system_error(errno, "open", scratch.path().native());
   const int fd = directory.get();
   const base::TempDirectory user_scratch(store, "doctor-");
-  const base::FileDescriptor user_directory(
-      ::open(user_scratch.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  const int user_fd = user_directory.get();
+  const std::string overlay = std::filesystem::absolute(scratch.path());
+  const std::string user_path = std::filesystem::absolute(user_scratch.path());
+  const std::string uid_map = "0 " + std::to_string(::geteuid()) + " 1";
+  const std::string gid_map = "0 " + std::to_string(::getegid()) + " 1";
+  const UserOverlayProbe user_overlay{user_path.c_str(), uid_map.c_str(), gid_map.c_str()};
 
   const bool root = has_capability(own_capabilities(), CAP_SYS_ADMIN);
   const int user = root ? 0 : CLONE_NEWUSER;
@@ -134,9 +137,9 @@ std::vector<Check> diagnose(const std::filesystem::path& store) {
       tried("mount-api", probe_mount_api, nullptr, user | CLONE_NEWNS,
             "use Linux 5.12 or later, with CAP_SYS_ADMIN or user namespaces"),
       check_store(directory, store),
-      tried("overlay", probe_overlay, &fd, CLONE_NEWNS,
+      tried("overlay", probe_overlay, overlay.c_str(), CLONE_NEWNS,
             "load the overlay module, run as root, keep the store off overlayfs"),
-      tried("overlay-user", probe_user_overlay, &user_fd, CLONE_NEWUSER | CLONE_NEWNS,
+      tried("overlay-user", probe_user_overlay, &user_overlay, CLONE_NEWUSER | CLONE_NEWNS,
             "use Linux 5.11 or later with user namespaces"),
       tried("proc", probe_proc, nullptr, user | CLONE_NEWNS | CLONE_NEWPID,
             "start the outer container with an unmasked /proc (systempaths=unconfined)"),

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 
 #include "builder/sandbox/mount.h"
 
@@ -37,6 +38,12 @@ bool set_flag(int context, const char* key) {
   return ::syscall(SYS_fsconfig, context, FSCONFIG_SET_FLAG, key, nullptr, 0) == 0;
 }
 
+bool write_file(const char* path, const char* text) {
+  const int file = ::open(path, O_WRONLY | O_CLOEXEC);
+  const auto length = static_cast<ssize_t>(std::strlen(text));
+  return file >= 0 && ::write(file, text, static_cast<std::size_t>(length)) == length;
+}
+
 /// The merged root, or -errno. Paths are relative to the working directory.
 int mount_overlay(bool user_xattrs) {
   const int context = static_cast<int>(::syscall(SYS_fsopen, "overlay", FSOPEN_CLOEXEC));
@@ -50,8 +57,9 @@ int mount_overlay(bool user_xattrs) {
 }
 
 /// Without the right kind of xattrs the mount itself works, and this fails with EIO.
-int try_overlay(int directory, bool user_xattrs) {
-  if (::fchdir(directory) != 0) return errno;
+int try_overlay(const char* directory, bool user_xattrs) {
+  // By path: a descriptor would lead into the mounts of the parent, which overlayfs does not take.
+  if (::chdir(directory) != 0) return errno;
   for (const char* name : {"lower", "lower/again", "lower/gone", "upper", "work"})
     if (::mkdir(name, 0755) != 0 && errno != EEXIST) return errno;
   const int merged = mount_overlay(user_xattrs);
@@ -122,12 +130,19 @@ int probe_binfmt(const void*) {
   return error_of_kernel(sys_make_filesystem("binfmt_misc", kNoExec));
 }
 
-int probe_overlay(const void* directory_fd) {
-  return try_overlay(directory_of(directory_fd), false);
+int probe_overlay(const void* directory) {
+  return try_overlay(static_cast<const char*>(directory), false);
 }
 
-int probe_user_overlay(const void* directory_fd) {
-  return try_overlay(directory_of(directory_fd), true);
+int probe_user_overlay(const void* argument) {
+  const auto& probe = *static_cast<const UserOverlayProbe*>(argument);
+  // Without a map of the builder's own ids no file can be made. Groups cannot be mapped before
+  // setgroups is given up.
+  if (!write_file("/proc/self/setgroups", "deny") ||
+      !write_file("/proc/self/uid_map", probe.uid_map) ||
+      !write_file("/proc/self/gid_map", probe.gid_map))
+    return errno;
+  return try_overlay(probe.directory, true);
 }
 
 int landlock_abi() noexcept {

@@ -17,11 +17,18 @@ int probe_reflink(const void* directory_fd);
 int probe_seccomp(const void*);
 int probe_binfmt(const void*);    // in new user and mount namespaces
 
-/// Mounts an overlay whose directories lower, upper and work lie in the working directory given,
-/// removes and remakes a directory of lower, and looks for the whiteout and the opaque mark.
-/// In new mount (and user) namespaces.
-int probe_overlay(const void* directory_fd);
-int probe_user_overlay(const void* directory_fd);
+/// Mounts an overlay of directories made in `directory` (an absolute path, as char*), removes one of
+/// the lower layer's and remakes another, and looks for the whiteout and the opaque mark. In a new
+/// mount namespace.
+int probe_overlay(const void* directory);
+
+/// The same in a new user namespace too, with the maps "0 <own id> 1" written there.
+struct UserOverlayProbe {
+  const char* directory;
+  const char* uid_map;
+  const char* gid_map;
+};
+int probe_user_overlay(const void* user_overlay_probe);
 
 /// The Landlock ABI, 0 if there is none.
 int landlock_abi() noexcept;
