@@ -43,7 +43,7 @@ class LayerUnpacker {
         root_(root),
         maker_(options.xattrs, options.overlay_form),
         directories_(root, maker_, options.overlay_form,
-                     [this](const std::string& path) { note(path); }),
+                     [this](std::string_view path) { note(path); }),
         buffer_(base::kStreamBufferBytes) {}
 
   ApplyResult unpack(base::ByteSource& tar) {
@@ -78,9 +78,7 @@ class LayerUnpacker {
   void add_whiteout(std::string_view directory, const std::string& target, struct timespec mtime);
   void add_opaque_mark(std::string_view directory, struct timespec mtime);
   void remove_lower(const std::string& path);
-  void note(const std::string& path) {
-    if (!options_.overlay_form) made_.insert(path);
-  }
+  void note(std::string_view path);
 
   const ApplyOptions& options_;
   int root_;
@@ -150,6 +148,12 @@ void LayerUnpacker::add(TarEntry& entry, TarReader& reader) {
       break;
   }
   note(join_path(parent.path, name));
+}
+
+/// A path of this layer, and so are the directories it is in, whether they were there or not.
+void LayerUnpacker::note(std::string_view path) {
+  if (options_.overlay_form) return;
+  while (!path.empty() && made_.emplace(path).second) path = split_path(path).first;
 }
 
 /// A layer's root is the root of the whole stack, and no layer's to change (see diff.cpp).
@@ -233,6 +237,8 @@ void LayerUnpacker::add_hard_link(const TarEntry& entry, const Directory& parent
     result = link();
   }
   if (result != 0) throw system_error(errno, "create hard link", entry.path);
+  // Every name's header describes the one inode; the last one stands, as with docker.
+  if (S_ISREG(status.st_mode)) maker_.set_link_metadata(into.get(), name, entry);
 }
 
 void LayerUnpacker::add_other(const TarEntry& entry, const Directory& parent,

@@ -49,7 +49,7 @@ std::pair<std::string_view, std::string_view> split_path(std::string_view path) 
 }
 
 LayerDirectories::LayerDirectories(int root, NodeMaker& maker, bool overlay_form,
-                                   std::function<void(const std::string&)> made)
+                                   std::function<void(std::string_view)> made)
     : root_(root),
       maker_(maker),
       overlay_form_(overlay_form),

@@ -32,7 +32,7 @@ class LayerDirectories {
 
   /// `root` outlives the object. `made` is told the path of each directory made on the way.
   LayerDirectories(int root, NodeMaker& maker, bool overlay_form,
-                   std::function<void(const std::string&)> made);
+                   std::function<void(std::string_view)> made);
 
   /// The directory `path` ("" is the root). What is missing is made (0755, 0:0, of the time
   /// `mtime`); nullopt if it is missing and shall not be. Throws Error(corrupt) if something else
@@ -70,7 +70,7 @@ class LayerDirectories {
   int root_;
   NodeMaker& maker_;
   bool overlay_form_;
-  std::function<void(const std::string&)> made_;
+  std::function<void(std::string_view)> made_;
   base::RootedDirectory rooted_;
   std::list<Open> open_;  // last used first
   std::vector<Deferred> deferred_;

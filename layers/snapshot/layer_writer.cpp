@@ -174,7 +174,7 @@ void LayerWriter::State::add_directory(const TarEntry& entry, const std::string&
 }
 
 /// The tar that is written again from the tree names the first path of a file as the target of all
-/// its links; so must this one.
+/// its links, and says of each what the file has; so must this one.
 void LayerWriter::State::add_hard_link(TarEntry& entry, const std::string& name) {
   const auto target = rooted.lstat(entry.link_target);
   if (!target || !S_ISREG(target->st_mode) ||
@@ -186,6 +186,18 @@ void LayerWriter::State::add_hard_link(TarEntry& entry, const std::string& name)
   if (::linkat(parent.get(), target_name.c_str(), stack.top(), name.c_str(), 0) != 0)
     throw system_error(errno, "create hard link", entry.path);
   entry.link_target = hard_links.try_emplace(target->st_ino, entry.link_target).first->second;
+  entry.mode = target->st_mode & 07777;
+  entry.mtime = target->st_mtim;
+  entry.xattrs.clear();
+  entry.uid = target->st_uid;
+  entry.gid = target->st_gid;
+  if (options.xattrs == XattrNamespace::trusted) return;
+  for (const auto& [xattr, value] : rooted.xattrs(entry.link_target)) {
+    RecordedOwner owner;
+    if (xattr != kOwnerXattr || !parse_recorded_owner(value, owner)) continue;
+    entry.uid = owner.uid;
+    entry.gid = owner.gid;
+  }
 }
 
 template <typename Fill>

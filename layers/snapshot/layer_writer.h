@@ -34,7 +34,8 @@ class LayerWriter {
   ~LayerWriter();
 
   /// Adds a directory, symlink, device, FIFO, hard link (to a regular file added before) or empty
-  /// file. Attributes that layers do not carry are left out.
+  /// file. Attributes that layers do not carry are left out; a hard link gets the metadata of its
+  /// file, whatever the entry says.
   void add(const TarEntry& entry);
   /// Adds a regular file with `entry.size` bytes of `content`. Throws Error(invalid_input) if
   /// there are fewer or more: the file changed while it was read.

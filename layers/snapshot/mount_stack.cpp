@@ -25,6 +25,7 @@
 
 #include <array>
 #include <cerrno>
+#include <map>
 #include <cstdlib>
 #include <cstring>
 #include <optional>
@@ -217,10 +218,16 @@ FileDescriptor mount_union(const Union& parts, const Store& store) {
             "btrfs or tmpfs with --root");
 }
 
+/// Of a layer that occurs several times only the uppermost counts, as it hides the others; and
+/// overlayfs refuses to stack a directory on itself.
 std::vector<fs::path> tree_paths(const LayerStore& layers,
                                  std::span<const base::DiffId> bottom_to_top) {
   std::vector<fs::path> trees;
-  for (const base::DiffId& layer : bottom_to_top) {
+  std::map<base::DiffId, std::size_t> uppermost;
+  for (std::size_t i = 0; i < bottom_to_top.size(); ++i) uppermost[bottom_to_top[i]] = i;
+  for (std::size_t i = 0; i < bottom_to_top.size(); ++i) {
+    const base::DiffId& layer = bottom_to_top[i];
+    if (uppermost[layer] != i) continue;
     if (!layers.has_tree(layer))
       throw Error(ErrorCode::not_found,
                   "layer " + layer.digest.str() + " is not unpacked in the store");

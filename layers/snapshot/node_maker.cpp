@@ -126,6 +126,23 @@ void NodeMaker::set_file_metadata(int file, const TarEntry& entry) {
     throw system_error(errno, "set the time of", entry.path);
 }
 
+void NodeMaker::set_link_metadata(int parent, const std::string& name,
+                                  const TarEntry& entry) const {
+  const base::FileDescriptor file(
+      ::openat(parent, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  struct ::stat status;
+  if (!file || ::fstat(file.get(), &status) != 0) throw system_error(errno, "open", entry.path);
+  // Changing the owner takes capabilities away, so it is only done where it makes a difference.
+  if ((status.st_uid != entry.uid || status.st_gid != entry.gid) &&
+      ::fchown(file.get(), entry.uid, entry.gid) != 0 &&
+      (xattrs_ != XattrNamespace::user || !may_not_give_owner(errno)))
+    throw system_error(errno, "change the owner of", entry.path);
+  if (::fchmod(file.get(), entry.mode) != 0)
+    throw system_error(errno, "change the mode of", entry.path);
+  if (::futimens(file.get(), Times(entry.mtime).values) != 0)
+    throw system_error(errno, "set the time of", entry.path);
+}
+
 void NodeMaker::set_other_metadata(int parent, const std::string& name,
                                    const TarEntry& entry) const {
   const bool is_ours = fresh_tree_ && entry.uid == uid_ && entry.gid == gid_;

@@ -30,6 +30,8 @@ class NodeMaker {
 
   /// All metadata of a file that is written.
   void set_file_metadata(int file, const TarEntry& entry);
+  /// Owner, mode and time of the regular file that the hard link `name` now leads to.
+  void set_link_metadata(int parent, const std::string& name, const TarEntry& entry) const;
   /// All metadata of a symlink, FIFO or device.
   void set_other_metadata(int parent, const std::string& name, const TarEntry& entry) const;
   /// Owner and attributes of a directory. Mode and time come with finish_directory, when nothing is

@@ -72,12 +72,13 @@ bool TreeEntries::describe(TreeEntry& entry) {
 void TreeEntries::describe_file(TreeEntry& entry) {
   const struct ::stat& status = walk_.status();
   TarEntry& tar = entry.tar;
+  const std::pair<dev_t, ino_t> file(status.st_dev, status.st_ino);
   if (status.st_nlink > 1) {
-    const auto [first, is_first] =
-        hard_links_.try_emplace({status.st_dev, status.st_ino}, tar.path);
-    if (!is_first) {
+    if (const auto first = hard_links_.find(file); first != hard_links_.end()) {
       tar.type = EntryType::hardlink;
-      tar.link_target = first->second;
+      tar.link_target = first->second.path;
+      tar.uid = first->second.uid;
+      tar.gid = first->second.gid;
       return;
     }
   }
@@ -87,6 +88,7 @@ void TreeEntries::describe_file(TreeEntry& entry) {
   read_tree_xattrs(entry.content.get(), tar.path, space_, xattrs);
   take_xattrs(tar, xattrs);
   if (tar.type != EntryType::file) entry.content.reset();
+  if (status.st_nlink > 1) hard_links_[file] = {tar.path, tar.uid, tar.gid};
 }
 
 void TreeEntries::take_xattrs(TarEntry& tar, const std::vector<base::Xattr>& xattrs) const {

@@ -35,13 +35,19 @@ class TreeEntries {
   void set_mtime(TreeEntry& entry, struct timespec mtime) const;
 
  private:
+  /// The first path of a file that has several, and its owner there.
+  struct FirstLink {
+    std::string path;
+    std::uint32_t uid, gid;
+  };
+
   bool describe(TreeEntry& entry);
   void describe_file(TreeEntry& entry);
   void take_xattrs(TarEntry& tar, const std::vector<base::Xattr>& xattrs) const;
 
   TreeWalk walk_;
   XattrNamespace space_;
-  std::map<std::pair<dev_t, ino_t>, std::string> hard_links_;  // the first path of each file
+  std::map<std::pair<dev_t, ino_t>, FirstLink> hard_links_;
 };
 
 }  // namespace strake::layers

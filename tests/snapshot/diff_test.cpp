@@ -59,8 +59,8 @@ TEST_F(Diff, TreeOfATarOfATreeIsTheSame) {
   const auto again = make("again");
   apply_to(again, tar);
   EXPECT_EQ(test::listing(again), test::listing(tree()));
-  EXPECT_EQ(tar_of(again), tar);
-  EXPECT_EQ(tar_of(tree()), tar);
+  EXPECT_TRUE(tar_of(again) == tar);
+  EXPECT_TRUE(tar_of(tree()) == tar);
 }
 
 TEST_F(Diff, EntriesAreOrderedWithWhiteoutsFirst) {
@@ -135,7 +135,7 @@ TEST_F(Diff, ClampedTimesAreClampedInTheTreeToo) {
             .file("d/old", "x", {.mtime = 10})
             .str());
   const std::string clamped = tar_of(tree(), {.clamp_mtime = 4000});
-  EXPECT_EQ(tar_of(tree()), clamped);
+  EXPECT_TRUE(tar_of(tree()) == clamped);
   EXPECT_EQ(test::stat_of(tree() / "d").st_mtim.tv_sec, 4000);
   EXPECT_EQ(test::stat_of(tree() / "d/new").st_mtim.tv_sec, 4000);
   EXPECT_EQ(test::stat_of(tree() / "d/link").st_mtim.tv_sec, 4000);
@@ -143,7 +143,7 @@ TEST_F(Diff, ClampedTimesAreClampedInTheTreeToo) {
 }
 
 TEST_F(Diff, EmptyTreeIsAnEmptyTar) {
-  EXPECT_EQ(tar_of(tree()), std::string(1024, '\0'));
+  EXPECT_TRUE(tar_of(tree()) == std::string(1024, '\0'));
 }
 
 TEST_F(Diff, RecordedOwnersAndDevicesAreWrittenBack) {

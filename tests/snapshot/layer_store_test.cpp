@@ -82,7 +82,7 @@ TEST_F(Layers, AdoptedTreeIsTheLayerOfItsTar) {
       layers().adopt(work_with(TarBuilder().file("a", "1").file(".wh.b").str()), {.also = &tar});
   EXPECT_EQ(layer.diff_id, diff_id_of(tar.text));
   EXPECT_EQ(layer.tar_size_bytes, tar.text.size());
-  EXPECT_EQ(written_tar(layer.diff_id), tar.text);
+  EXPECT_TRUE(written_tar(layer.diff_id) == tar.text);
   EXPECT_TRUE(test::is_whiteout_at(layers().tree_path(layer.diff_id) / "b"));
 }
 
@@ -91,7 +91,7 @@ TEST_F(Layers, ClampedLayerIsWrittenAgainAsItWas) {
   const oci::Layer layer =
       layers().adopt(work_with(TarBuilder().file("a", "1", {.mtime = 9999}).str()),
                      {.clamp_mtime = 50, .also = &tar});
-  EXPECT_EQ(written_tar(layer.diff_id), tar.text);
+  EXPECT_TRUE(written_tar(layer.diff_id) == tar.text);
 }
 
 TEST_F(Layers, WrittenLayersAreSealed) {
@@ -137,7 +137,7 @@ TEST_F(Layers, PulledLayerIsWrittenFromItsBlob) {
     const oci::Descriptor descriptor =
         blob.commit(std::string(oci::layer_media_type(compression)));
     layers().add_blob(layer.diff_id, descriptor);
-    EXPECT_EQ(written_tar(layer.diff_id), tar);
+    EXPECT_TRUE(written_tar(layer.diff_id) == tar);
     blobs().remove(descriptor.digest);
   }
 }

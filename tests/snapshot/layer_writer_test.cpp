@@ -54,7 +54,7 @@ TEST_F(Writer, TreeGivesTheTarThatWasHashed) {
   const LayerWriter::Finished finished = std::move(writer).finish();
   EXPECT_EQ(finished.layer.diff_id.digest, base::Digest::of(tar.text));
   EXPECT_EQ(finished.layer.tar_size_bytes, tar.text.size());
-  EXPECT_EQ(tar_of(finished.work.path() / "tree"), tar.text);
+  EXPECT_TRUE(tar_of(finished.work.path() / "tree") == tar.text);
   EXPECT_EQ(test::xattr_of(finished.work.path() / "tree/etc/motd", "user.note"), "kept");
   EXPECT_EQ(test::stat_of(finished.work.path() / "tree/etc/motd").st_mtim.tv_nsec, 500);
   EXPECT_EQ(test::stat_of(finished.work.path() / "tree/etc").st_mode, S_IFDIR | 0511U);
@@ -69,7 +69,7 @@ TEST_F(Writer, FilesAreReadFromDescriptors) {
   writer.add_file(entry(EntryType::file, "big", content.size()), source.get());
   const LayerWriter::Finished finished = std::move(writer).finish();
   EXPECT_EQ(test::read_file(finished.work.path() / "tree/big"), content);
-  EXPECT_EQ(tar_of(finished.work.path() / "tree"), tar.text);
+  EXPECT_TRUE(tar_of(finished.work.path() / "tree") == tar.text);
 }
 
 TEST_F(Writer, TimesAreClampedInBoth) {
@@ -79,7 +79,7 @@ TEST_F(Writer, TimesAreClampedInBoth) {
   writer.add(entry(EntryType::file, "d/f"));
   const LayerWriter::Finished finished = std::move(writer).finish();
   EXPECT_EQ(test::stat_of(finished.work.path() / "tree/d").st_mtim.tv_sec, 1000);
-  EXPECT_EQ(tar_of(finished.work.path() / "tree"), tar.text);
+  EXPECT_TRUE(tar_of(finished.work.path() / "tree") == tar.text);
 }
 
 TEST_F(Writer, DeepDirectoriesAreFinishedOnTheWayBack) {
@@ -93,7 +93,7 @@ TEST_F(Writer, DeepDirectoriesAreFinishedOnTheWayBack) {
   writer.add(entry(EntryType::file, "e"));
   const LayerWriter::Finished finished = std::move(writer).finish();
   EXPECT_EQ(test::stat_of(finished.work.path() / "tree/d/d").st_mtim.tv_sec, 1'600'000'000);
-  EXPECT_EQ(tar_of(finished.work.path() / "tree"), tar.text);
+  EXPECT_TRUE(tar_of(finished.work.path() / "tree") == tar.text);
 }
 
 TEST_F(Writer, AFileThatChangesWhileItIsReadIsAnError) {

@@ -79,7 +79,7 @@ TEST_F(MountStackTest, WhatIsWrittenIsTheUpperTree) {
   const auto again = make("again");
   const std::string tar = tar_of(tree);
   apply_to(again, tar);
-  EXPECT_EQ(tar_of(again), tar);
+  EXPECT_TRUE(tar_of(again) == tar);
   EXPECT_TRUE(test::is_whiteout_at(again / "gone"));
   EXPECT_TRUE(test::is_opaque_at(again / "d"));
 }
@@ -127,7 +127,12 @@ TEST_F(MountStackTest, RedirectsOfForeignLayersAreNotFollowed) {
       ::lsetxattr((poisoned / "d").c_str(), "trusted.overlay.redirect", "/secret", 7, 0), 0);
   const std::vector<test::fs::path> trees = {lower, poisoned};
   const MountStack merged(store(), trees, Writable::no);
-  EXPECT_EQ(read(merged, "d/x"), "(absent)");
+  // Whether the directory is shown without the redirect or not at all is the kernel's choice.
+  try {
+    EXPECT_EQ(read(merged, "d/x"), "(absent)");
+  } catch (const base::Error& error) {
+    EXPECT_EQ(error.code(), base::ErrorCode::denied);
+  }
 }
 
 TEST_F(MountStackTest, NothingIsAttachedAnywhere) {

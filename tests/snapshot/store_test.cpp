@@ -96,8 +96,8 @@ TEST_F(StoreOpen, SeveralProcessesShareIt) {
 TEST_F(StoreOpen, LeftoversOfDeadProcessesGoWithTheFirstWrite) {
   const base::TempDirectory mine = store().make_ingest("mine-");
   test::Child([&] {
-    open();
-    base::TempDirectory dead = store().make_ingest("dead-");
+    const Store theirs = Store::open(root());
+    base::TempDirectory dead = theirs.make_ingest("dead-");
     test::write_file(dead.path() / "file", "x");
     ::_exit(0);  // no destructors: as if killed
   }).wait();
