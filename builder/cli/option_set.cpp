@@ -46,9 +46,10 @@ struct OptionSet::State {
   std::string verb, operand_usage, summary, epilogue;
   CLI::App app;
   std::vector<HelpRow> rows;
-  std::vector<std::string> long_names;         // for "did you mean"
-  std::vector<std::string> value_names;        // options that take a value: "--tag", "-t"
-  std::map<std::string, std::string> refused;  // name → reason
+  std::vector<std::string> long_names;              // for "did you mean"
+  std::vector<std::string> value_names;             // options that take a value: "--tag", "-t"
+  std::map<std::string, std::string> refused;       // name → reason
+  std::map<std::string, std::string> long_of_flag;  // "-q" → "--quiet"
   std::vector<std::string> operands;
   bool help = false;
 
@@ -68,6 +69,8 @@ struct OptionSet::State {
   }
 
   void add_flag(const std::string& names, std::function<void(const std::string&)> take) {
+    if (const std::size_t comma = names.find(','); comma != std::string::npos)
+      long_of_flag[names.substr(0, comma)] = names.substr(comma + 1);
     flags.emplace_back(app.add_flag(names), std::move(take));
   }
 
@@ -82,7 +85,7 @@ struct OptionSet::State {
 };
 
 /// The arguments in a form that CLI11 reads as pflag would: "--name=value" and "-n=value" of value
-/// options become two words, so that an empty value stays one.
+/// options become two words, so that an empty value stays one; "-q=false" becomes "--quiet=false".
 std::vector<std::string> OptionSet::State::normalised(
     std::span<const std::string> arguments) const {
   std::vector<std::string> words;
@@ -95,7 +98,8 @@ std::vector<std::string> OptionSet::State::normalised(
     }
     const std::string name = flag_name(word);
     if (!is_flag_like(word) || !takes_value(name)) {
-      words.push_back(word);
+      const auto flag = name.size() < word.size() ? long_of_flag.find(name) : long_of_flag.end();
+      words.push_back(flag == long_of_flag.end() ? word : flag->second + word.substr(name.size()));
       continue;
     }
     words.push_back(name);

@@ -77,8 +77,9 @@ std::string transfer_summary(const Task& task, TimePoint now) {
 std::vector<std::string> details(const Task& task, std::size_t columns, TimePoint now,
                                  const Palette& palette) {
   const std::string indent(kStatusColumns + 2, ' ');
-  const std::size_t room = columns > indent.size() ? columns - indent.size() : 0;
   std::vector<std::string> lines;
+  if (columns <= indent.size()) return lines;
+  const std::size_t room = columns - indent.size();
   if (!task.note.empty()) lines.push_back(indent + palette.dim(fit(task.note, room)));
   for (const Transfer& transfer : task.transfers) {
     if (transfer.finished) continue;

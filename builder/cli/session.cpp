@@ -74,8 +74,19 @@ builder::Machine Session::machine(Display& display) {
           .progress = display};
 }
 
-void show_failure_report(const Display& display) {
-  print_error(display.failure_report());
+void with_display(Session& session, bool quiet,
+                  const std::function<void(builder::Machine&)>& work) {
+  const std::unique_ptr<Display> display = session.make_display(quiet);
+  const LogThroughDisplay logs(*display);
+  builder::Machine machine = session.machine(*display);
+  try {
+    work(machine);
+  } catch (const base::Error&) {
+    display->close();
+    print_error(display->failure_report());
+    throw;
+  }
+  display->close();
 }
 
 }  // namespace strake::cli

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -29,6 +30,9 @@ class Session {
  public:
   Session(CommonOptions common, Settings settings, const Environment& environment,
           StopSignals& signals);
+  ~Session() { signals_.on_second({}); }
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
 
   const Settings& settings() const noexcept { return settings_; }
   std::stop_token stop() const { return signals_.token(); }
@@ -64,25 +68,8 @@ class Session {
   LazySandbox sandbox_;
 };
 
-/// The last output of failed steps, on stderr.
-void show_failure_report(const Display& display);
-
 /// Runs `work` with a display and the machine behind it. When it throws, the display is closed
 /// first and the last output of failed steps is shown, so that the error stands below it.
-template <typename Work>
-auto with_display(Session& session, bool quiet, Work work) {
-  const std::unique_ptr<Display> display = session.make_display(quiet);
-  const LogThroughDisplay logs(*display);
-  builder::Machine machine = session.machine(*display);
-  try {
-    auto result = work(machine);
-    display->close();
-    return result;
-  } catch (...) {
-    display->close();
-    show_failure_report(*display);
-    throw;
-  }
-}
+void with_display(Session& session, bool quiet, const std::function<void(builder::Machine&)>& work);
 
 }  // namespace strake::cli

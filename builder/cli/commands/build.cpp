@@ -70,9 +70,10 @@ void run(const BuildCommand& command, Session& session) {
     throw base::Error(base::ErrorCode::invalid_input, "an archive is not written to a terminal")
         .hint("add dest=FILE to the output, or redirect stdout");
 
-  const builder::BuildOutcome outcome = with_display(
-      session, command.quiet,
-      [&](builder::Machine& machine) { return builder::build(request, machine, session.stop()); });
+  builder::BuildOutcome outcome;
+  with_display(session, command.quiet, [&](builder::Machine& machine) {
+    outcome = builder::build(request, machine, session.stop());
+  });
   if (request.dry_run) return print(outcome.plan);
   report(command, outcome);
 }
