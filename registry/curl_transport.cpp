@@ -216,13 +216,13 @@ ErrorCode error_code(CURLcode code) {
     case CURLE_SEND_FAIL_REWIND:
     case CURLE_BAD_CONTENT_ENCODING:
     case CURLE_PROXY:
+    case CURLE_UNSUPPORTED_PROTOCOL:  // the answer was not HTTP: URLs were checked before
       return ErrorCode::unavailable;
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CERTPROBLEM:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR:
       return ErrorCode::denied;
-    case CURLE_UNSUPPORTED_PROTOCOL:
     case CURLE_NOT_BUILT_IN:
       return ErrorCode::unsupported;
     default:

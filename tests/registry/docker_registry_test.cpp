@@ -26,6 +26,27 @@ namespace fs = std::filesystem;
 using base::ErrorCode;
 using testing::code_of;
 
+/// A running program without output; -1 if it cannot be started.
+pid_t spawn(std::vector<std::string> words) {
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  posix_spawn_file_actions_t actions;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+  posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
+  pid_t pid = -1;
+  if (posix_spawnp(&pid, arguments[0], &actions, nullptr, arguments.data(), environ) != 0) pid = -1;
+  posix_spawn_file_actions_destroy(&actions);
+  return pid;
+}
+
+bool succeeds(std::vector<std::string> words) {
+  const pid_t pid = spawn(std::move(words));
+  int status = -1;
+  return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
 /// The reference implementation (Debian: docker-registry) on a free port, in a directory of its
 /// own.
 class DockerRegistry {
@@ -41,14 +62,7 @@ class DockerRegistry {
            "storage:\n  filesystem:\n    rootdirectory: "
         << (directory_.path() / "data").string() << "\nhttp:\n  addr: " << host_ << "\n"
         << extra_config;
-    std::string program = "docker-registry", verb = "serve", file = config.string();
-    char* arguments[] = {program.data(), verb.data(), file.data(), nullptr};
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
-    posix_spawn_file_actions_addopen(&actions, 2, "/dev/null", O_WRONLY, 0);
-    if (posix_spawnp(&pid_, program.c_str(), &actions, nullptr, arguments, environ) != 0) pid_ = -1;
-    posix_spawn_file_actions_destroy(&actions);
+    pid_ = spawn({"docker-registry", "serve", config.string()});
   }
   ~DockerRegistry() {
     if (pid_ <= 0) return;
@@ -178,6 +192,32 @@ TEST_F(DockerRegistryTest, PasswordsAreChecked) {
       EXPECT_EQ(code_of([&] { client.ping(locked.host()); }), ErrorCode::denied);
     }
   }
+}
+
+TEST_F(DockerRegistryTest, CertificatesAreVerifiedUnlessToldOtherwise) {
+  const base::TempDirectory directory(fs::temp_directory_path(), "strake-tls-");
+  const std::string certificate = (directory.path() / "cert.pem").string();
+  const std::string key = (directory.path() / "key.pem").string();
+  if (!succeeds({"openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                 "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", key, "-out", certificate,
+                 "-subj", "/CN=strake", "-addext", "subjectAltName=IP:127.0.0.1"})) {
+    GTEST_SKIP() << "openssl is not installed";
+  }
+  const DockerRegistry secure("  tls:\n    certificate: " + certificate + "\n    key: " + key +
+                              "\n");
+  const oci::Repository repository{secure.host(), "team/app"};
+  const base::Error error = testing::error_of([&] { client_.check_push_permission(repository); });
+  EXPECT_EQ(error.code(), ErrorCode::denied);
+  EXPECT_THAT(error.hint(), ::testing::HasSubstr("certs.d/" + secure.host()));
+
+  fs::create_directories(directory.path() / "certs.d" / secure.host());
+  fs::copy(certificate, directory.path() / "certs.d" / secure.host() / "ca.crt");
+  Client trusting(http_, credentials_,
+                  {.certificate_directories = {(directory.path() / "certs.d").string()}});
+  EXPECT_NO_THROW(trusting.check_push_permission(repository));
+
+  Client careless(http_, credentials_, {.insecure_hosts = {secure.host()}});
+  EXPECT_NO_THROW(careless.check_push_permission(repository));
 }
 
 }  // namespace
