@@ -185,19 +185,19 @@ plan::ResolvedImage resolve_image(const plan::ImageRequest& request, PullPolicy 
   }
 }
 
-plan::ResolvedImages resolve_images(std::span<const plan::ImageRequest> requests,
+plan::ResolvedImages resolve_images(const std::map<plan::ImageRequest, base::SourceRange>& requests,
                                     PullPolicy policy, Machine& machine, std::stop_token stop) {
   plan::ResolvedImages images;
-  std::vector<plan::ImageRequest> remote;
-  for (const plan::ImageRequest& request : requests) {
+  std::vector<const std::pair<const plan::ImageRequest, base::SourceRange>*> remote;
+  for (const auto& request : requests) {
     // What the store knows needs neither a thread nor a line on the screen.
     if (policy == PullPolicy::missing) {
-      if (auto image = find_local(request, machine)) {
-        images.emplace(request, std::move(*image));
+      if (auto image = find_local(request.first, machine)) {
+        images.emplace(request.first, std::move(*image));
         continue;
       }
     }
-    remote.push_back(request);
+    remote.push_back(&request);
   }
   std::vector<plan::ResolvedImage> results(remote.size());
   std::vector<std::exception_ptr> errors(remote.size());
@@ -206,15 +206,21 @@ plan::ResolvedImages resolve_images(std::span<const plan::ImageRequest> requests
     for (std::size_t i = 0; i < remote.size(); ++i)
       threads.emplace_back([&, i] {
         try {
-          results[i] = resolve_shown(remote[i], policy, machine, stop);
+          results[i] = resolve_shown(remote[i]->first, policy, machine, stop);
         } catch (...) {  // the edge of a thread: thrown again below
           errors[i] = std::current_exception();
         }
       });
   }
   for (std::size_t i = 0; i < remote.size(); ++i) {
-    if (errors[i] != nullptr) std::rethrow_exception(errors[i]);
-    images.emplace(remote[i], std::move(results[i]));
+    const auto& [request, where] = *remote[i];
+    try {
+      if (errors[i] != nullptr) std::rethrow_exception(errors[i]);
+    } catch (Error& error) {
+      if (where.first_line > 0) error.set_location(where);
+      throw;
+    }
+    images.emplace(request, std::move(results[i]));
   }
   return images;
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <span>
+#include <map>
 #include <stop_token>
 
 #include "builder/exec/build.h"
@@ -18,8 +18,9 @@ namespace strake::builder {
 plan::ResolvedImage resolve_image(const plan::ImageRequest& request, PullPolicy policy,
                                   Machine& machine, std::stop_token stop);
 
-/// The same for several, at the same time. Each is shown as a task.
-plan::ResolvedImages resolve_images(std::span<const plan::ImageRequest> requests,
+/// The same for several, at the same time. Each is shown as a task; errors get the place in the
+/// Dockerfile that asks for the image.
+plan::ResolvedImages resolve_images(const std::map<plan::ImageRequest, base::SourceRange>& requests,
                                     PullPolicy policy, Machine& machine, std::stop_token stop);
 
 }  // namespace strake::builder

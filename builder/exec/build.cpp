@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <functional>
 #include <map>
-#include <set>
 
 #include "builder/context/build_context.h"
 #include "builder/dockerfile/parser.h"
@@ -100,17 +99,15 @@ class Build {
     std::vector<plan::StageGraph> graphs;
     while (true) {
       graphs.clear();
-      std::set<plan::ImageRequest> missing;
+      std::map<plan::ImageRequest, base::SourceRange> missing;
       for (const plan::PlanOptions& options : options_) {
         graphs.push_back(plan::make_graph(file_, options, images));
-        for (const plan::ImageRequest& image : graphs.back().required_images())
-          if (!images.contains(image)) missing.insert(image);
+        for (const auto& [image, where] : graphs.back().required_images())
+          if (!images.contains(image)) missing.emplace(image, where);
       }
       if (missing.empty()) break;
       check_platforms(graphs);
-      const std::vector<plan::ImageRequest> requests(missing.begin(), missing.end());
-      images.merge(
-          resolve_images(requests, request_.pull, machine_, stop_.get_token()));
+      images.merge(resolve_images(missing, request_.pull, machine_, stop_.get_token()));
     }
     for (std::size_t i = 0; i < graphs.size(); ++i)
       plans_.push_back(plan::make_plan(graphs[i], options_[i], images));

@@ -44,7 +44,7 @@ class Copier {
     into_directory_ = copy.destination.back() == '/';
     made_.uid = owner_ ? owner_->uid : 0;
     made_.gid = owner_ ? owner_->gid : 0;
-    if (mode_ && mode_->absolute()) made_.mode = mode_->apply(0755, true);
+    if (mode_ && mode_->absolute()) made_.mode = mode_->apply(0755, true) & 0777;
   }
 
   void run(std::span<const SelectedSource> selection) {
@@ -85,13 +85,7 @@ class Copier {
   }
 
   void put_directory(const SelectedSource& selected, const std::string& target) {
-    const SelectedEntry& top = selected.entries.front();
-    if (draft_.kind(target) == LayerDraft::Kind::absent) {
-      draft_.require_directory(parent_of(target), made_);
-      draft_.put(entry_from(top, target));
-    } else {
-      draft_.require_directory(target, made_);
-    }
+    draft_.require_directory(target, made_);
     put_content(selected, target);
   }
 

@@ -138,7 +138,7 @@ oci::Descriptor pull_image(const oci::Reference& image,
                            Machine& machine, std::stop_token stop) {
   const plan::ImageRequest request{image, platform.value_or(oci::host_platform())};
   const plan::ResolvedImages resolved =
-      resolve_images(std::span(&request, 1), policy, machine, stop);
+      resolve_images({{request, base::SourceRange()}}, policy, machine, stop);
   LayerFetcher(machine, stop).ensure_trees(resolved.at(request).config.diff_ids);
   const auto record = machine.images.find(image.str());
   for (const layers::PlatformImage& stored : record->platforms)

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <charconv>
 #include <functional>
-#include <set>
 #include <tuple>
 #include <utility>
 
@@ -297,17 +296,18 @@ std::string Stage::shown_name() const {
   return name.empty() ? "stage-" + std::to_string(number) : name;
 }
 
-std::vector<ImageRequest> StageGraph::required_images() const {
-  std::set<ImageRequest> requests;
-  const auto add = [&](const Base& base) {
-    if (const auto* image = std::get_if<ImageRequest>(&base)) requests.insert(*image);
+std::map<ImageRequest, base::SourceRange> StageGraph::required_images() const {
+  std::map<ImageRequest, base::SourceRange> requests;
+  const auto add = [&](const Base& base, const base::SourceRange& where) {
+    if (const auto* image = std::get_if<ImageRequest>(&base)) requests.emplace(*image, where);
   };
   for (const Stage& stage : stages) {
     if (!stage.needed) continue;
-    add(stage.base);
-    for (const auto& [position, source] : stage.copy_sources) add(source);
+    add(stage.base, stage.where);
+    for (const auto& [position, source] : stage.copy_sources)
+      add(source, stage.instructions[position].where);
   }
-  return {requests.begin(), requests.end()};
+  return requests;
 }
 
 StageGraph make_graph(const dockerfile::Dockerfile& file, const PlanOptions& options,

@@ -70,8 +70,8 @@ struct StageGraph {
   std::map<std::string, std::string> global_args;  // values of the ARGs before the first FROM
   char escape = '\\';  // of the Dockerfile
 
-  /// The external images that needed stages grow from or copy from, each once.
-  std::vector<ImageRequest> required_images() const;
+  /// The external images that needed stages grow from or copy from, each with its first place.
+  std::map<ImageRequest, base::SourceRange> required_images() const;
 };
 
 /// Reads the stages of `file` for one target platform: expands FROM lines, resolves stage names,

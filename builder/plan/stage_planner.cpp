@@ -189,7 +189,7 @@ Copy StagePlanner::expanded(const dockerfile::Transfer& transfer) const {
     dockerfile::FileModeChange::parse(step.chmod);  // refused here, at its line
   }
   step.link = transfer.link;
-  step.excludes = expand_all(transfer.excludes);
+  step.excludes = transfer.excludes;  // docker expands no variables there
   return step;
 }
 

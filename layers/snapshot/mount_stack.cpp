@@ -25,9 +25,9 @@
 
 #include <array>
 #include <cerrno>
-#include <map>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <optional>
 #include <string>
 #include <thread>
