@@ -112,11 +112,14 @@ class Glob::Run {
 
 Glob::Glob(std::string_view pattern, Dialect dialect) : text_(pattern) {
   compile(pattern, dialect);
-  for (const Token& token : tokens_) {
-    if (token.kind != Token::Kind::literal) return;
-    append_utf8(prefix_, token.character);
-  }
-  literal_ = true;
+  const auto is_special = [](const Token& token) { return token.kind != Token::Kind::literal; };
+  const auto first = std::find_if(tokens_.begin(), tokens_.end(), is_special);
+  literal_ = first == tokens_.end();
+  for (auto token = tokens_.begin(); token != first; ++token)
+    append_utf8(prefix_, token->character);
+  const auto last = std::find_if(tokens_.rbegin(), tokens_.rend(), is_special);
+  for (auto token = last.base(); token != tokens_.end(); ++token)
+    append_utf8(suffix_, token->character);
 }
 
 void Glob::fail() const {
@@ -198,7 +201,7 @@ char32_t Glob::class_member(std::string_view& rest) const {
 
 bool Glob::matches(std::string_view path) const {
   if (literal_) return path == prefix_;
-  if (!path.starts_with(prefix_)) return false;
+  if (!path.starts_with(prefix_) || !path.ends_with(suffix_)) return false;
   Run run(*this);
   while (!path.empty()) {
     const Decoded next = decode(path);

@@ -61,6 +61,7 @@ class Glob {
   std::string text_;
   std::vector<Token> tokens_;
   std::string prefix_;    // how every matching path starts
+  std::string suffix_;    // and ends
   bool literal_ = false;  // the prefix is the whole pattern: a comparison will do
 };
 

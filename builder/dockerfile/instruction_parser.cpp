@@ -130,20 +130,20 @@ void parse_sources_and_destination(const Request& request, Transfer& transfer) {
   if (parse_heredoc_word(transfer.destination))
     fail(request.statement.name + " cannot have a here-document as its destination");
 
-  std::vector<Heredoc> unused = request.statement.heredocs;
+  auto unused = request.statement.heredocs.begin();
+  const auto end = request.statement.heredocs.end();
   for (std::string& word : words) {
     const std::optional<Heredoc> announced = parse_heredoc_word(word);
     if (!announced) {
       transfer.sources.push_back(std::move(word));
       continue;
     }
-    const auto found =
-        std::find_if(unused.begin(), unused.end(),
-                     [&](const Heredoc& heredoc) { return heredoc.name == announced->name; });
-    if (found == unused.end())
-      fail("the here-document " + excerpt(word) + " has no content");
-    transfer.heredocs.push_back(std::move(*found));
-    unused.erase(found);
+    // Both are in the order of the line.
+    unused = std::find_if(unused, end, [&](const Heredoc& heredoc) {
+      return heredoc.name == announced->name;
+    });
+    if (unused == end) fail("the here-document " + excerpt(word) + " has no content");
+    transfer.heredocs.push_back(*unused++);
   }
 }
 

@@ -1,7 +1,8 @@
 #include "builder/dockerfile/ports.h"
 
+#include <algorithm>
 #include <charconv>
-#include <set>
+#include <iterator>
 
 #include "builder/dockerfile/words.h"
 #include "layers/base/error.h"
@@ -72,13 +73,22 @@ PortRange parse_port_range(std::string_view word) {
 }
 
 std::vector<std::string> parse_exposed_ports(std::span<const std::string> words) {
+  constexpr std::size_t kPorts = 65536;
+  constexpr std::string_view kProtocols[] = {"tcp", "udp", "sctp"};
+  std::vector<bool> seen(std::size(kProtocols) * kPorts);
   std::vector<std::string> ports;
-  std::set<std::string> seen;
+  std::size_t named = 0;
   for (const std::string& word : words) {
     const PortRange range = parse_port_range(word);
-    for (unsigned port = range.first; port <= range.last; ++port) {
-      std::string text = std::to_string(port) + "/" + range.protocol;
-      if (seen.insert(text).second) ports.push_back(std::move(text));
+    named += std::size_t{range.last} - range.first + 1;
+    if (named > seen.size())
+      throw Error(ErrorCode::invalid_input, "EXPOSE names more ports than there are");
+    const auto* protocol = std::find(std::begin(kProtocols), std::end(kProtocols), range.protocol);
+    const auto base = static_cast<std::size_t>(protocol - kProtocols) * kPorts;
+    for (std::size_t port = range.first; port <= range.last; ++port) {
+      if (seen[base + port]) continue;
+      seen[base + port] = true;
+      ports.push_back(std::to_string(port) + "/" + range.protocol);
     }
   }
   return ports;
