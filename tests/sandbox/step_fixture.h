@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -30,6 +32,7 @@ class StepTest : public testing::Test {
   void SetUp() override {
     if (!has_capability(own_capabilities(), 21)) GTEST_SKIP() << "needs CAP_SYS_ADMIN";
     if (!fs::exists(kBusybox)) GTEST_SKIP() << "needs the package busybox-static";
+    leave_the_hosts_mounts();
     temporary_ = base::TempDirectory(fs::temp_directory_path(), "strake-sandbox-");
     fs::create_directories(image() / "bin");
     install("busybox", kBusybox);
@@ -40,6 +43,15 @@ class StepTest : public testing::Test {
           "sort", "test", "rmdir", "ln", "df", "chown", "nslookup", "nproc", "tail"})
       fs::create_symlink("busybox", image() / "bin" / applet);
     sandbox_ = std::make_unique<RootSandbox>();
+  }
+
+  /// Tests compare the list of mounts before and after; other programs' mounts must not show in it.
+  static void leave_the_hosts_mounts() {
+    static const bool left = [] {
+      return ::unshare(CLONE_NEWNS) == 0 &&
+             ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0;
+    }();
+    ASSERT_TRUE(left);
   }
 
   fs::path image() const { return temporary_.path() / "image"; }
