@@ -12,7 +12,8 @@ inline constexpr std::size_t kGzipBlockBytes = 1 << 20;
 /// How much work a block is worth.
 enum class GzipEffort {
   store,   // noise: compressed or encrypted already
-  fast,    // binaries: more work gains little
+  fast,    // nearly noise: little can be gained
+  medium,  // binaries: more work gains little
   strong,  // text: more work gains much
 };
 
