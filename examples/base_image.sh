@@ -43,14 +43,14 @@ registry_answers() { timeout 5 bash -c "</dev/tcp/$1/443" 2>/dev/null; }
 # import_debian STRAKE ARCHITECTURE NAME DIRECTORY: makes a minimal Debian of that architecture with
 # mmdebstrap (once; the tar stays in DIRECTORY) and imports it, unless the store has it.
 import_debian() {
-  local strake=$1 architecture=$2 name=$3 tar=$4/debian-$2.tar
+  local strake=$1 architecture=$2 name=$3 tar=$4/debian-$2.tar part=$4/unfinished-$2.tar
   if [ ! -f "$tar" ]; then
     if [ "$architecture" = "$(dpkg --print-architecture)" ]; then
-      $sudo mmdebstrap --quiet --variant=minbase bookworm "$tar.part" || return 1
+      $sudo mmdebstrap --quiet --variant=minbase bookworm "$part" || return 1
     else
-      emulated_mmdebstrap "$architecture" "$tar.part" || return 1
+      emulated_mmdebstrap "$architecture" "$part" || return 1
     fi
-    $sudo mv "$tar.part" "$tar"
+    $sudo mv "$part" "$tar"
   fi
   $sudo "$strake" inspect --platform "linux/$architecture" "$name" >/dev/null 2>&1 ||
     $sudo "$strake" import --platform "linux/$architecture" "$tar" "$name" >/dev/null
@@ -75,8 +75,9 @@ emulated_mmdebstrap() {
       unshare --mount --pid --fork --kill-child --propagation=private bash -euc "
         mount -t binfmt_misc binfmt_misc \"\$1/binfmt\"
         printf %s \":strake-example:M::\$2:\$3:FP\" >\"\$1/binfmt/register\"
-        exec mmdebstrap --quiet --mode=root --arch=\"\$4\" --variant=minbase \
-          --skip=check/qemu bookworm \"\$5\"" bash "$directory" "$1" "$2" "$3" "$4" &
+        mmdebstrap --quiet --mode=root --arch=\"\$4\" --variant=minbase \
+          --skip=check/qemu bookworm \"\$5\" 2>\"\$1/log\" || { cat \"\$1/log\" >&2; exit 1; }
+        " bash "$directory" "$1" "$2" "$3" "$4" &
     pid=$!
     # The new namespace sees all ids as they are.
     until [ "$(readlink "/proc/$pid/ns/user")" != "$(readlink /proc/self/ns/user)" ]; do

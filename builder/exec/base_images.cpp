@@ -64,7 +64,6 @@ class RemoteImage {
   plan::ResolvedImage fetch() {
     const auto root = machine_.registry.get_manifest(request_.image, stop_);
     machine_.blobs.put(root.bytes, root.descriptor.media_type);
-    layers::PlatformImage image;
     if (const auto* index = std::get_if<oci::Index>(&root.value)) {
       const oci::Descriptor child = choose(*index);
       const auto manifest =
@@ -95,6 +94,7 @@ class RemoteImage {
   plan::ResolvedImage store(const oci::Document<oci::ManifestOrIndex>& document,
                             const std::optional<oci::Descriptor>& index) {
     const auto& manifest = std::get<oci::Manifest>(document.value);
+    oci::require_image(manifest);
     const oci::Repository& repository = request_.image.repository;
     const std::string json = machine_.registry.read_blob(
         repository, manifest.config, registry::kConfigLimitBytes, stop_);

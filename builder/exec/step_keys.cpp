@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <future>
+#include <map>
 #include <unordered_map>
 
 #include "cache/file_digester.h"
@@ -148,6 +149,7 @@ StepKey copy_key(const plan::Copy& copy, const base::ChainId& below,
   ContentDigests digests(source, memo);
   digests.compute(selection);
   cache::ContentDigest content(cache::ContentDigest::Keep::manifest);
+  std::map<std::pair<dev_t, ino_t>, std::string> linked;  // hard links are kept: they count
   KeyBuilder key("copy/1");
   add_copy_fields(key, copy, below, request);
   for (std::size_t i = 0; i < selection.size(); ++i) {
@@ -161,7 +163,13 @@ StepKey copy_key(const plan::Copy& copy, const base::ChainId& below,
       key.field("parent mode", std::to_string(parent.status.st_mode));
     for (const SelectedEntry& entry : selected.entries) {
       const std::string path = entry.path.empty() ? top : top + "/" + entry.path;
-      content.add(selected_file(entry, path, source, digests), entry.source_path);
+      cache::SelectedFile file = selected_file(entry, path, source, digests);
+      if (S_ISREG(entry.status.st_mode) && entry.status.st_nlink > 1) {
+        const auto [first, inserted] =
+            linked.emplace(std::pair(entry.status.st_dev, entry.status.st_ino), path);
+        if (!inserted) file.hard_link_to = first->second;
+      }
+      content.add(file, entry.source_path);
     }
   }
   key.field(cache::field::kFiles, content.finish().str());

@@ -194,7 +194,7 @@ base::Digest import_rootfs(const std::string& tar, const oci::Reference& name,
   image.config_json = oci::to_json(image.config);
   image.config_blob = {std::string(oci::media_type::kOciConfig),
                        base::Digest::of(image.config_json), image.config_json.size()};
-  store_image(std::span(&image, 1), nullptr, std::span(&name, 1), machine);
+  add_platform(image, name, machine);
   return image.config_blob.digest;
 }
 

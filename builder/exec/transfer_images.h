@@ -26,7 +26,8 @@ oci::Descriptor push_image(const oci::Reference& source, const oci::Reference& t
                            Machine& machine, std::stop_token stop);
 
 /// Makes an image of one layer from a tar of a root file system (any compression; "-" is stdin).
-/// `changes` are metadata instructions of a Dockerfile. Returns the image id. Throws Error.
+/// `changes` are metadata instructions of a Dockerfile. Images of other platforms that `name` has
+/// are kept. Returns the image id. Throws Error.
 base::Digest import_rootfs(const std::string& tar, const oci::Reference& name,
                            const std::optional<oci::Platform>& platform,
                            std::span<const std::string> changes, Machine& machine,

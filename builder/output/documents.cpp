@@ -23,23 +23,47 @@ ImageDocuments make_documents(std::span<const AssembledImage> images, const Blob
   return documents;
 }
 
+namespace {
+
+/// What the record of an image says of one platform; its config is stored.
+layers::PlatformImage store_platform(const AssembledImage& image, Machine& machine) {
+  if (!machine.blobs.contains(image.config_blob.digest))
+    machine.blobs.put(image.config_json, image.config_blob.media_type);
+  return {image.config.platform, image.config_blob, image.layers};
+}
+
+std::int64_t seconds(std::chrono::system_clock::time_point time) {
+  return std::chrono::duration_cast<std::chrono::seconds>(time.time_since_epoch()).count();
+}
+
+}  // namespace
+
+void add_platform(const AssembledImage& image, const oci::Reference& name, Machine& machine) {
+  layers::ImageRecord record;
+  if (auto before = machine.images.find(name.str())) record = std::move(*before);
+  record.reference = name.str();
+  record.created_seconds = seconds(image.created);
+  record.index.reset();
+  std::erase_if(record.platforms, [&](const layers::PlatformImage& other) {
+    return other.platform == image.config.platform;
+  });
+  record.platforms.push_back(store_platform(image, machine));
+  machine.images.put(record);
+}
+
 void store_image(std::span<const AssembledImage> images, const ImageDocuments* documents,
                  std::span<const oci::Reference> names, Machine& machine) {
   layers::ImageRecord record;
   for (std::size_t i = 0; i < images.size(); ++i) {
     const AssembledImage& image = images[i];
-    if (!machine.blobs.contains(image.config_blob.digest))
-      machine.blobs.put(image.config_json, image.config_blob.media_type);
-    layers::PlatformImage platform{image.config.platform, image.config_blob, image.layers};
+    layers::PlatformImage platform = store_platform(image, machine);
     if (documents != nullptr) {
       const auto& manifest = documents->manifests[i];
       machine.blobs.put(manifest.bytes, manifest.descriptor.media_type);
       platform.manifest = manifest.descriptor;
     }
     record.platforms.push_back(std::move(platform));
-    const auto created = std::chrono::duration_cast<std::chrono::seconds>(
-        image.created.time_since_epoch());
-    record.created_seconds = std::max<std::int64_t>(record.created_seconds, created.count());
+    record.created_seconds = std::max(record.created_seconds, seconds(image.created));
   }
   if (documents != nullptr && documents->index) {
     machine.blobs.put(documents->index->bytes, documents->index->descriptor.media_type);

@@ -33,6 +33,9 @@ ImageDocuments make_documents(std::span<const AssembledImage> images, const Blob
 void store_image(std::span<const AssembledImage> images, const ImageDocuments* documents,
                  std::span<const oci::Reference> names, Machine& machine);
 
+/// Gives `name` this image beside the images of other platforms that the name has already.
+void add_platform(const AssembledImage& image, const oci::Reference& name, Machine& machine);
+
 /// Writes an OCI image layout (`output.directory`: a directory, else a tar) or a docker-archive.
 void write_layout(const OutputSpec& output, std::span<const AssembledImage> images,
                   std::span<const oci::Reference> names, const BlobOptions& options,

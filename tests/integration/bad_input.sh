@@ -34,8 +34,8 @@ dockerfile 'FROM localhost/busybox\nRUN ln -s /etc /e && ln -s ../../../../../..
 check "symlinks in the image are followed inside it only" build
 [ ! -e /etc/strake-test ] && [ ! -e /strake-test ] || fail "a COPY left the image"
 "$strake" rmi tagged >/dev/null
-dockerfile 'FROM scratch AS a\nFROM b\n'
-refused 4 "an image that nobody has" 'resolving the image' env no_proxy='*' "$strake" build --pull=never -t tagged app || true
+dockerfile 'FROM nosuchimage\n'
+refused 3 "an image that is not here, offline" 'resolving the image' "$strake" build --pull=never -t tagged app
 dockerfile 'FROM localhost/busybox\nCOPY --from=stgae / /\n'
 refused 3 "unknown target" 'did you mean "stage"' "$strake" build --target stgae -t tagged -f <(printf 'FROM scratch AS stage\n') app
 dockerfile 'FROM localhost/busybox\nRUN echo some output; exit 7\n'
@@ -46,8 +46,7 @@ refused 1 "a missing command" 'exit code 127' build
 dockerfile 'FROM localhost/busybox\nRUN kill -9 $$\n'
 refused 1 "a killed command" '9' build
 dockerfile "FROM $registry/none:1\n"
-refused 4 "an unknown image" 'app/Dockerfile:1' build
-dockerfile 'FROM 127.0.0.1:1/x:1\n'
+refused 3 "an unknown image" 'app/Dockerfile:1' build
 dockerfile 'FROM --platform=linux/nonsense localhost/busybox\nRUN true\n'
 refused 5 "a platform nothing here can run" 'nonsense' build
 dockerfile 'FROM localhost/busybox\nUSER nobodyhere\nRUN true\n'
@@ -61,4 +60,4 @@ equal "nothing was tagged" "$(cat images)" ""
 # A store of a newer version is left alone.
 mkdir -m 700 newer
 echo 999 >newer/version
-refused 6 "a newer store" 'newer' "$strake" --root newer images || refused 5 "a newer store" 'newer' "$strake" images --root newer
+refused 5 "a newer store" 'newer strake' "$strake" images --root newer

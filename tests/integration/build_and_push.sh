@@ -15,8 +15,8 @@ FROM localhost/busybox
 ENV GREETING="hello world" PORT=8080
 LABEL org.example.title="an app"
 RUN echo "root:x:0:0:root:/root:/bin/sh" > /etc/passwd && echo "app:x:1000:1000::/home/app:/bin/sh" >> /etc/passwd
-RUN mkdir -p /opt && echo old > /opt/gone && echo kept > /opt/kept && ln /opt/kept /opt/hard
-RUN rm /opt/gone && chown 7:8 /opt/kept
+RUN mkdir -p /opt && echo old > /opt/gone && echo kept > /opt/kept && ln /opt/kept /opt/hard && chown 7:8 /opt/kept
+RUN rm /opt/gone
 WORKDIR /srv/app
 COPY --chown=app data/ ./data/
 COPY link /srv/app/
@@ -33,7 +33,7 @@ image=$registry/team/app:1.0
 digest=$("$strake" build --push -t "$image" --metadata-file meta.json app 2>build.log) || { cat build.log; fail build; }
 contains "metadata names the manifest" "$(cat meta.json)" '"containerimage.digest"'
 
-config=$(skopeo inspect --tls-verify=false --config "docker://$image")
+config=$(skopeo inspect --tls-verify=false --raw --config "docker://$image")
 value() { python3 -c 'import json,sys; v=json.loads(sys.argv[1])
 for k in sys.argv[2].split("."): v=v[k]
 print(json.dumps(v))' "$config" "$1"; }

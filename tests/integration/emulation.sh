@@ -7,12 +7,13 @@ need skopeo python3 apt-get dpkg-deb
 local_registry
 
 # busybox for arm64, from the distribution, with package lists of its own.
+apt=$work/apt
 mkdir -p apt/state/lists/partial apt/cache/archives/partial
 : >apt/state/status
 apt_arm64() {
-  apt-get -qq -o APT::Architecture=arm64 -o APT::Architectures::=arm64 -o Dir::State=apt/state \
-    -o Dir::State::Lists=apt/state/lists -o Dir::State::status=apt/state/status \
-    -o Dir::Cache=apt/cache -o APT::Sandbox::User=root "$@"
+  apt-get -qq -o APT::Architecture=arm64 -o APT::Architectures::=arm64 -o Dir::State="$apt/state" \
+    -o Dir::State::Lists="$apt/state/lists" -o Dir::State::status="$apt/state/status" \
+    -o Dir::Cache="$apt/cache" -o APT::Sandbox::User=root "$@"
 }
 apt_arm64 update >/dev/null 2>&1 && apt_arm64 download busybox-static:arm64 >/dev/null 2>&1 ||
   skip "busybox-static:arm64 cannot be fetched"
@@ -33,7 +34,7 @@ image=$registry/multi:1
 contains "the arm64 step runs emulated" "$(cat log)" aarch64
 contains "the amd64 step runs natively" "$(cat log)" x86_64
 for arch in amd64 arm64; do
-  check "the index has $arch" skopeo copy -q --src-tls-verify=false --override-arch "$arch" "docker://$image" "dir:$arch"
+  check "the index has $arch" skopeo copy -q --src-tls-verify=false --override-arch "$arch" "docker://$image" "dir:image-$arch"
   equal "its config says so" "$(skopeo inspect --tls-verify=false --override-arch "$arch" --config "docker://$image" | python3 -c 'import json,sys; print(json.load(sys.stdin)["architecture"])')" "$arch"
 done
 [ ! -e /proc/sys/fs/binfmt_misc/strake-aarch64 ] || fail "the machine's binfmt list was changed"

@@ -15,13 +15,16 @@ export STRAKE_ROOT=$work/store HOME=$work/home
 unset SOURCE_DATE_EPOCH DOCKER_CONFIG DOCKER_AUTH_CONFIG
 mkdir -p "$HOME"
 cd "$work"
-mounts_before=$(wc -l </proc/self/mountinfo)
+# Mounts of ours that this mount namespace sees: none, ever.
+mounts() { grep -c -F " $work" /proc/self/mountinfo || true; }
 
 clean_up() {
   local status=$?
+  local left
+  left=$(mounts)
   stop_registry
   rm -rf "$work"
-  if [ "$status" = 0 ] && [ "$(wc -l </proc/self/mountinfo)" != "$mounts_before" ]; then
+  if [ "$status" = 0 ] && [ "$left" != 0 ]; then
     echo "FAIL: mounts were left behind" >&2
     status=1
   fi

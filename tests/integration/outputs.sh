@@ -30,7 +30,9 @@ equal "stdout has them too" "$(tar -xOf stdout.tar file)" text
 lacks "deleted files are gone" "$(tar -tf files.tar)" bin/zcat
 equal "the directory has them" "$(cat files/link)" text
 [ ! -e files/bin/zcat ] || fail "a deleted file is in the directory"
-refused 2 "an output without a place" "dest" "$strake" build -o type=oci app
+"$strake" build -o type=oci app 2>log >stdout-oci.tar
+equal "an output without a place goes to stdout" "$(skopeo inspect --config oci-archive:stdout-oci.tar | grep -c '"cat"')" 1
+refused 2 "a directory needs a name" "directory" "$strake" build -o type=local app
 "$strake" build -q --iidfile iid -t x app >out 2>/dev/null
 equal "--iidfile" "$(cat iid)" "$id"
 equal "-q prints the id alone" "$(cat out)" "$id"
