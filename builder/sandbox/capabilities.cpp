@@ -8,9 +8,9 @@ namespace strake::sandbox {
 namespace {
 
 constexpr int kStepCapabilities[] = {
-    CAP_CHOWN,   CAP_DAC_OVERRIDE, CAP_FOWNER,          CAP_FSETID,  CAP_KILL,
-    CAP_SETGID,  CAP_SETUID,       CAP_SETPCAP,         CAP_NET_RAW, CAP_NET_BIND_SERVICE,
-    CAP_SYS_CHROOT, CAP_MKNOD,     CAP_AUDIT_WRITE,     CAP_SETFCAP};
+    CAP_CHOWN,      CAP_DAC_OVERRIDE, CAP_FOWNER,      CAP_FSETID,  CAP_KILL,
+    CAP_SETGID,     CAP_SETUID,       CAP_SETPCAP,     CAP_NET_RAW, CAP_NET_BIND_SERVICE,
+    CAP_SYS_CHROOT, CAP_MKNOD,        CAP_AUDIT_WRITE, CAP_SETFCAP};
 
 struct Free {
   void operator()(cap_t capabilities) const noexcept { ::cap_free(capabilities); }

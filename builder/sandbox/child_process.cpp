@@ -43,9 +43,9 @@ void ChildProcess::kill_and_reap() noexcept {
 
 int run_probe(int (*probe)(const void*), const void* argument, int clone_flags) noexcept {
   // Without CLONE_VM and with no stack given this is fork, plus the namespaces.
-  const auto pid = static_cast<pid_t>(
-      ::syscall(SYS_clone, static_cast<unsigned long>(clone_flags) | SIGCHLD, nullptr, nullptr,
-                nullptr, nullptr));
+  const auto pid =
+      static_cast<pid_t>(::syscall(SYS_clone, static_cast<unsigned long>(clone_flags) | SIGCHLD,
+                                   nullptr, nullptr, nullptr, nullptr));
   if (pid < 0) return -errno;
   if (pid == 0) ::_exit(probe(argument));
   int status = 0;

@@ -54,8 +54,8 @@ Check check_privileges() {
 
 /// A range of ids needs the set-uid helpers and an entry for the user.
 Check check_id_ranges() {
-  const bool helpers = ::access("/usr/bin/newuidmap", X_OK) == 0 &&
-                       ::access("/usr/bin/newgidmap", X_OK) == 0;
+  const bool helpers =
+      ::access("/usr/bin/newuidmap", X_OK) == 0 && ::access("/usr/bin/newgidmap", X_OK) == 0;
   const bool ranges = !base::read_file("/etc/subuid").value_or("").empty() &&
                       !base::read_file("/etc/subgid").value_or("").empty();
   std::string detail = helpers ? "newuidmap" : "no newuidmap";
@@ -86,8 +86,7 @@ Check check_landlock() {
 
 /// Controllers can be used in the builder's own cgroup if its sub-groups may be made.
 Check check_cgroups() {
-  const std::string controllers =
-      base::read_file("/sys/fs/cgroup/cgroup.controllers").value_or("");
+  const std::string controllers = base::read_file("/sys/fs/cgroup/cgroup.controllers").value_or("");
   const bool writable = ::access("/sys/fs/cgroup/cgroup.subtree_control", W_OK) == 0;
   return told("cgroup-v2", !controllers.empty() && writable,
               controllers.empty() ? "no cgroup v2 with controllers"

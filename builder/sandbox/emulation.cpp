@@ -84,8 +84,7 @@ Header mask_of(const Architecture& architecture) {
 std::string escaped(const Header& bytes) {
   constexpr char kHex[] = "0123456789abcdef";
   std::string text;
-  for (const unsigned char byte : bytes)
-    text += {'\\', 'x', kHex[byte >> 4], kHex[byte & 0xf]};
+  for (const unsigned char byte : bytes) text += {'\\', 'x', kHex[byte >> 4], kHex[byte & 0xf]};
   return text;
 }
 
@@ -127,11 +126,12 @@ bool is_static(const std::string& program) {
 
 /// Since 6.7 each user namespace may have its own binfmt_misc.
 bool own_instances_work() {
-  static const bool works = run_probe(
-      [](const void*) {
-        return sys_make_filesystem("binfmt_misc", kNoSuid | kNoDevices | kNoExec) >= 0 ? 0 : 1;
-      },
-      nullptr, CLONE_NEWUSER | CLONE_NEWNS) == 0;
+  static const bool works =
+      run_probe(
+          [](const void*) {
+            return sys_make_filesystem("binfmt_misc", kNoSuid | kNoDevices | kNoExec) >= 0 ? 0 : 1;
+          },
+          nullptr, CLONE_NEWUSER | CLONE_NEWNS) == 0;
   return works;
 }
 

@@ -15,7 +15,9 @@ namespace {
 
 constexpr std::uint64_t kPrivatePropagation = 1 << 18;  // MS_PRIVATE
 
-int result_or_errno(long result) noexcept { return result < 0 ? -errno : static_cast<int>(result); }
+int result_or_errno(long result) noexcept {
+  return result < 0 ? -errno : static_cast<int>(result);
+}
 
 /// The kernel's last message about a file system context, "e Unknown parameter" without its level.
 std::string explanation(int context) {
@@ -29,9 +31,9 @@ void configure(int context, const std::string& type,
                const std::pair<std::string, std::string>& option) {
   const auto& [key, value] = option;
   const long result =
-      value.empty() ? ::syscall(SYS_fsconfig, context, FSCONFIG_SET_FLAG, key.c_str(), nullptr, 0)
-                    : ::syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, key.c_str(),
-                                value.c_str(), 0);
+      value.empty()
+          ? ::syscall(SYS_fsconfig, context, FSCONFIG_SET_FLAG, key.c_str(), nullptr, 0)
+          : ::syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, key.c_str(), value.c_str(), 0);
   if (result != 0)
     throw base::system_error(errno, "set option \"" + key + "\" of", type + explanation(context));
 }
@@ -91,8 +93,8 @@ int sys_mount_setattr(int fd, std::uint64_t attributes) noexcept {
 int sys_make_filesystem(const char* type, std::uint64_t attributes) noexcept {
   const int context = result_or_errno(::syscall(SYS_fsopen, type, FSOPEN_CLOEXEC));
   if (context < 0) return context;
-  int mount = result_or_errno(
-      ::syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0));
+  int mount =
+      result_or_errno(::syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0));
   if (mount >= 0)
     mount = result_or_errno(::syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, attributes));
   ::close(context);

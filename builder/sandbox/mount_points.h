@@ -40,7 +40,7 @@ class MountPoints {
 
  private:
   struct Stub {
-    std::size_t parent;           // index into parents_
+    std::size_t parent;  // index into parents_
     std::string name;
     base::FileDescriptor itself;  // keeps the inode, so that its number stays its own
     bool is_directory;
@@ -60,8 +60,8 @@ class MountPoints {
   base::RootedDirectory tree_;
   std::optional<base::RootedDirectory> upper_;
   std::vector<base::FileDescriptor> parents_;
-  std::vector<Stub> stubs_;                     // in the order they were made
-  std::map<std::string, CopiedUp> copied_up_;   // by path; parents sort before their children
+  std::vector<Stub> stubs_;                    // in the order they were made
+  std::map<std::string, CopiedUp> copied_up_;  // by path; parents sort before their children
 };
 
 }  // namespace strake::sandbox

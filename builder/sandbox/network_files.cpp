@@ -25,8 +25,8 @@ std::string without_name_servers(const std::string& content) {
 }  // namespace
 
 std::string hosts_file(const Spec& spec) {
-  std::string content = "127.0.0.1\tlocalhost " + spec.hostname +
-                        "\n::1\tlocalhost ip6-localhost ip6-loopback\n";
+  std::string content =
+      "127.0.0.1\tlocalhost " + spec.hostname + "\n::1\tlocalhost ip6-localhost ip6-loopback\n";
   for (const auto& [name, address] : spec.extra_hosts) content += address + "\t" + name + "\n";
   return content;
 }

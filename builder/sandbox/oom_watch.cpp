@@ -52,6 +52,8 @@ std::uint64_t kills() {
 
 OomWatch::OomWatch() : before_(kills()) {}
 
-bool OomWatch::happened() const { return kills() > before_; }
+bool OomWatch::happened() const {
+  return kills() > before_;
+}
 
 }  // namespace strake::sandbox

@@ -26,10 +26,16 @@ namespace {
 
 constexpr int kDifferent = EIO;  // the calls worked, the result is not what is needed
 
-int directory_of(const void* argument) { return *static_cast<const int*>(argument); }
+int directory_of(const void* argument) {
+  return *static_cast<const int*>(argument);
+}
 
-int error_of(long result) { return result < 0 ? errno : 0; }
-int error_of_kernel(int result) { return result < 0 ? -result : 0; }
+int error_of(long result) {
+  return result < 0 ? errno : 0;
+}
+int error_of_kernel(int result) {
+  return result < 0 ? -result : 0;
+}
 
 bool set(int context, const char* key, const char* value) {
   return ::syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, key, value, 0) == 0;
@@ -77,7 +83,9 @@ int try_overlay(const char* directory, bool user_xattrs) {
 
 }  // namespace
 
-int probe_nothing(const void*) { return 0; }
+int probe_nothing(const void*) {
+  return 0;
+}
 
 int probe_openat2(const void*) {
   struct open_how how {};
@@ -101,9 +109,13 @@ int probe_mount_api(const void*) {
   return error_of_kernel(sys_mount_setattr(tmpfs, kReadOnly));
 }
 
-int probe_proc(const void*) { return error_of_kernel(sys_make_filesystem("proc", kNoExec)); }
+int probe_proc(const void*) {
+  return error_of_kernel(sys_make_filesystem("proc", kNoExec));
+}
 
-int probe_chroot(const void*) { return error_of(::chroot("/")); }
+int probe_chroot(const void*) {
+  return error_of(::chroot("/"));
+}
 
 int probe_device_nodes(const void* directory_fd) {
   const int directory = directory_of(directory_fd);

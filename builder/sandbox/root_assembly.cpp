@@ -92,7 +92,8 @@ HostDevices::HostDevices() {
     if (::fstat(node.get(), &status) != 0) throw base::system_error(errno, "look at", path);
     if (!S_ISCHR(status.st_mode) ||
         status.st_rdev != makedev(known.major_number, known.minor_number))
-      throw Error(ErrorCode::unsupported, "the builder's " + path + " is not the device of this name");
+      throw Error(ErrorCode::unsupported,
+                  "the builder's " + path + " is not the device of this name");
     devices_.push_back({known.name, std::move(node)});
   }
 }
@@ -102,9 +103,9 @@ RootAssembly::RootAssembly(const Spec& spec, const HostDevices& devices)
       scratch_(make_tmpfs(0, 0755, kNoSuid | kNoDevices)) {
   // There is no device cgroup around the step: a node it makes must not open anything.
   root_.restrict_to(kNoDevices, "root file system");
-  trees_.push_back({"", MountPoints(base::RootedDirectory(
-                                        open_at(root_.fd(), ".", O_PATH | O_DIRECTORY)),
-                                    spec.upper_fd)});
+  trees_.push_back(
+      {"", MountPoints(base::RootedDirectory(open_at(root_.fd(), ".", O_PATH | O_DIRECTORY)),
+                       spec.upper_fd)});
   make_working_directory(spec);
   add_scratch_file(kMaskFile, "", 0);
   make_directory_at(scratch_.fd(), kMaskDirectory, 0);
@@ -176,8 +177,9 @@ void RootAssembly::plan_devices(const Spec& spec, const HostDevices& devices) {
     node.restrict_to(kReadOnly | kNoSuid | kNoExec, "/dev/" + device.name);
     attach(std::move(node), open_at(fd, device.name, O_PATH), "/dev/" + device.name);
   }
-  attach(make_filesystem("devpts", {{"newinstance", ""}, {"ptmxmode", "0666"}, {"mode", "0620"}, {"gid", "5"}},
-                         kNoSuid | kNoExec),
+  attach(make_filesystem(
+             "devpts", {{"newinstance", ""}, {"ptmxmode", "0666"}, {"mode", "0620"}, {"gid", "5"}},
+             kNoSuid | kNoExec),
          open_at(fd, "pts", O_PATH), "/dev/pts");
   attach(make_tmpfs(spec.shm_size_bytes, 01777, kInert), open_at(fd, "shm", O_PATH), "/dev/shm");
   mqueue_target_ = keep(open_at(fd, "mqueue", O_PATH));
@@ -206,9 +208,9 @@ void RootAssembly::plan(const BindMount& mount) {
   if (::fstat(mount.source_fd, &status) != 0)
     throw base::system_error(errno, "look at source of mount", mount.target);
   DetachedMount source = clone_mount(mount.source_fd, mount.target);
-  source.restrict_to(kNoDevices | (mount.read_only ? kReadOnly : 0) |
-                         (mount.no_exec ? kNoExec | kNoSuid : 0),
-                     mount.target);
+  source.restrict_to(
+      kNoDevices | (mount.read_only ? kReadOnly : 0) | (mount.no_exec ? kNoExec | kNoSuid : 0),
+      mount.target);
   if (S_ISDIR(status.st_mode)) {
     FileDescriptor target = place.tree->points.directory(place.path);
     enter_tree(place.whole, source.fd());
@@ -263,8 +265,8 @@ RootAssembly::Place RootAssembly::find_target(std::string_view target) {
 
 void RootAssembly::add_scratch_file(const std::string& name, std::string_view content, mode_t mode,
                                     uid_t uid, gid_t gid) {
-  const FileDescriptor file(::openat(scratch_.fd(), name.c_str(),
-                                     O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+  const FileDescriptor file(
+      ::openat(scratch_.fd(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
   if (!file) throw base::system_error(errno, "create", name);
   base::write_full(file.get(), base::bytes_of(content), name);
   // chown clears the setuid bits, so the owner first.

@@ -28,9 +28,9 @@ class HostDevices {
   std::vector<Device> devices_;
 };
 
-/// Everything a step sees, built as detached mounts before the child exists; the child only attaches
-/// them. Mount points that the image lacks exist as long as this object, which must outlive all
-/// processes of the step.
+/// Everything a step sees, built as detached mounts before the child exists; the child only
+/// attaches them. Mount points that the image lacks exist as long as this object, which must
+/// outlive all processes of the step.
 class RootAssembly {
  public:
   /// Throws Error(invalid_input) if the image or a mount target makes it impossible, else

@@ -61,7 +61,9 @@ class SignalsBlocked {
   sigset_t before_;
 };
 
-int enter(void* plan) { enter_sandbox(*static_cast<const ChildPlan*>(plan)); }
+int enter(void* plan) {
+  enter_sandbox(*static_cast<const ChildPlan*>(plan));
+}
 
 /// clone() rather than clone3(): containers' seccomp filters refuse the latter, the C library
 /// wraps the former with a stack, and all flags that are needed fit.
@@ -74,8 +76,8 @@ ChildProcess clone_child(ChildPlan& plan, int flags) {
   const SignalsBlocked blocked;
   const int memory = (flags & CLONE_NEWUSER) != 0 ? 0 : CLONE_VM | CLONE_VFORK;
   int pidfd = -1;
-  const pid_t pid = ::clone(enter, stack.top(), flags | memory | CLONE_PIDFD | SIGCHLD, &plan,
-                            &pidfd);
+  const pid_t pid =
+      ::clone(enter, stack.top(), flags | memory | CLONE_PIDFD | SIGCHLD, &plan, &pidfd);
   if (pid < 0) {
     Error error = base::system_error(errno, "create", "namespaces of the step");
     if (errno == ENOSPC) error.set_hint("raise the limits in /proc/sys/user/max_*_namespaces");
@@ -121,30 +123,54 @@ ChildProcess start(ChildPlan& plan, int flags) {
 
 std::string_view doing(Phase phase) {
   switch (phase) {
-    case Phase::isolate_mounts: return "isolate the mounts of";
-    case Phase::map_users: return "map the users of";
-    case Phase::register_emulator: return "register the emulator of";
-    case Phase::attach_root: return "attach the root of";
-    case Phase::attach_mount: return "attach a mount of";
-    case Phase::mount_proc: return "mount /proc of";
-    case Phase::mount_sys: return "mount /sys of";
-    case Phase::mount_mqueue: return "mount /dev/mqueue of";
-    case Phase::mask_path: return "mask kernel files of";
-    case Phase::pivot_root: return "change the root of";
-    case Phase::set_hostname: return "set the host name of";
-    case Phase::start_loopback: return "start the loopback network of";
-    case Phase::place_descriptors: return "place the descriptors of";
-    case Phase::start_init: return "start process 1 of";
-    case Phase::read_plan: return "read the plan of";
-    case Phase::fork_command: return "start a process of";
-    case Phase::set_groups: return "set the groups of";
-    case Phase::drop_capabilities: return "drop capabilities of";
-    case Phase::set_limits: return "set the limits of";
-    case Phase::change_directory: return "enter the working directory of";
-    case Phase::install_filter: return "install the system call filter of";
-    case Phase::set_user: return "set the user of";
-    case Phase::execute: return "execute";
-    case Phase::completed: return "end";
+    case Phase::isolate_mounts:
+      return "isolate the mounts of";
+    case Phase::map_users:
+      return "map the users of";
+    case Phase::register_emulator:
+      return "register the emulator of";
+    case Phase::attach_root:
+      return "attach the root of";
+    case Phase::attach_mount:
+      return "attach a mount of";
+    case Phase::mount_proc:
+      return "mount /proc of";
+    case Phase::mount_sys:
+      return "mount /sys of";
+    case Phase::mount_mqueue:
+      return "mount /dev/mqueue of";
+    case Phase::mask_path:
+      return "mask kernel files of";
+    case Phase::pivot_root:
+      return "change the root of";
+    case Phase::set_hostname:
+      return "set the host name of";
+    case Phase::start_loopback:
+      return "start the loopback network of";
+    case Phase::place_descriptors:
+      return "place the descriptors of";
+    case Phase::start_init:
+      return "start process 1 of";
+    case Phase::read_plan:
+      return "read the plan of";
+    case Phase::fork_command:
+      return "start a process of";
+    case Phase::set_groups:
+      return "set the groups of";
+    case Phase::drop_capabilities:
+      return "drop capabilities of";
+    case Phase::set_limits:
+      return "set the limits of";
+    case Phase::change_directory:
+      return "enter the working directory of";
+    case Phase::install_filter:
+      return "install the system call filter of";
+    case Phase::set_user:
+      return "set the user of";
+    case Phase::execute:
+      return "execute";
+    case Phase::completed:
+      return "end";
   }
   return "start";
 }
@@ -156,8 +182,8 @@ ExitStatus not_executed(const Spec& spec, int error, bool exists) {
   if (status.code == kNotFound && !exists)
     status.explanation = "command " + command + " not found in the image";
   else if (error == ENOENT)
-    status.explanation = "cannot execute " + command +
-                         ": its interpreter or program loader is not in the image";
+    status.explanation =
+        "cannot execute " + command + ": its interpreter or program loader is not in the image";
   else if (error == EACCES)
     status.explanation = "cannot execute " + command + ": permission denied";
   else if (error == ENOEXEC)
@@ -179,7 +205,9 @@ ExitStatus ended(int wait_status) {
 }
 
 /// A shell that starts the command reports the death of its child as exit code 137.
-bool was_killed(const ExitStatus& status) { return status.code == 128 + SIGKILL; }
+bool was_killed(const ExitStatus& status) {
+  return status.code == 128 + SIGKILL;
+}
 
 ExitStatus exit_status(const Spec& spec, const RootAssembly& root, const Outcome& outcome) {
   // init itself was killed before it could report: by the kernel for lack of memory, or by root.
@@ -242,6 +270,8 @@ ExitStatus RootSandbox::run(const Spec& spec, base::ByteSink& output, std::stop_
   return status;
 }
 
-std::unique_ptr<Sandbox> make_sandbox() { return std::make_unique<RootSandbox>(); }
+std::unique_ptr<Sandbox> make_sandbox() {
+  return std::make_unique<RootSandbox>();
+}
 
 }  // namespace strake::sandbox

@@ -73,7 +73,7 @@ struct Spec {
   std::vector<std::string> env;   // "NAME=value", complete
   uid_t uid = 0;
   gid_t gid = 0;
-  std::vector<gid_t> groups;  // supplementary; `gid` is always added
+  std::vector<gid_t> groups;      // supplementary; `gid` is always added
   std::string working_dir = "/";  // made 0755 and owned by uid:gid where it is missing; stays
   std::string hostname = "strake";
   Network network = Network::host;
@@ -81,16 +81,16 @@ struct Spec {
   std::optional<std::string> resolv_conf;  // content; nullopt: what the host uses
 
   std::vector<Mount> mounts;
-  int stdin_fd = -1;          // -1: /dev/null; not owned
-  std::string architecture;   // as image configs name it ("arm64"); "": the machine's own
+  int stdin_fd = -1;         // -1: /dev/null; not owned
+  std::string architecture;  // as image configs name it ("arm64"); "": the machine's own
   std::vector<Ulimit> ulimits;
   std::uint64_t shm_size_bytes = 64 << 20;
 };
 
 /// How the command ended.
 struct ExitStatus {
-  int code = 0;     // its exit code; 128 + signal when a signal ended it, as shells count
-  int signal = 0;   // 0: it exited by itself
+  int code = 0;             // its exit code; 128 + signal when a signal ended it, as shells count
+  int signal = 0;           // 0: it exited by itself
   bool oom_killed = false;  // it was killed, and the kernel had run out of memory meanwhile
   /// Why there was nothing to run, when code is 126 or 127 because the command could not be
   /// executed: `command "mak" not found in the image`. Else "".
@@ -129,7 +129,8 @@ std::unique_ptr<Sandbox> make_sandbox();
 
 /// Fills the directory `path` with the mount points that every step needs. An overlay that has it
 /// as its lowest directory spares each step from making and removing what the image lacks: a
-/// hundred microseconds to milliseconds, by file system. The image's own files cover it. Idempotent.
+/// hundred microseconds to milliseconds, by file system. The image's own files cover it.
+/// Idempotent.
 void make_mount_point_layer(const std::filesystem::path& path);
 
 }  // namespace strake::sandbox

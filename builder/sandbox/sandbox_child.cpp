@@ -42,13 +42,15 @@ struct Guarded {
 
 // The list that containerd and docker use.
 constexpr Guarded kGuarded[] = {
-    {true, true, "acpi"},        {true, true, "asound"},       {true, true, "kcore"},
-    {true, true, "keys"},        {true, true, "latency_stats"}, {true, true, "timer_list"},
-    {true, true, "timer_stats"}, {true, true, "sched_debug"},  {true, true, "scsi"},
-    {true, true, "interrupts"},  {false, true, "firmware"},
-    {false, true, "devices/virtual/powercap"},
-    {true, false, "bus"},        {true, false, "fs"},          {true, false, "irq"},
-    {true, false, "sys"},        {true, false, "sysrq-trigger"},
+    {true, true, "acpi"},           {true, true, "asound"},
+    {true, true, "kcore"},          {true, true, "keys"},
+    {true, true, "latency_stats"},  {true, true, "timer_list"},
+    {true, true, "timer_stats"},    {true, true, "sched_debug"},
+    {true, true, "scsi"},           {true, true, "interrupts"},
+    {false, true, "firmware"},      {false, true, "devices/virtual/powercap"},
+    {true, false, "bus"},           {true, false, "fs"},
+    {true, false, "irq"},           {true, false, "sys"},
+    {true, false, "sysrq-trigger"},
 };
 
 class Child {
@@ -106,10 +108,9 @@ class Child {
   /// The instance belongs to this user namespace alone. It is attached nowhere; init keeps it open.
   STRAKE_AFTER_CLONE void register_emulator() noexcept {
     if (plan_.binfmt == nullptr) return;
-    keep_fd_ = checked(sys_make_filesystem("binfmt_misc", kLocked),
-                       Phase::register_emulator);
-    const int file = require(::openat(keep_fd_, "register", O_WRONLY | O_CLOEXEC),
-                             Phase::register_emulator);
+    keep_fd_ = checked(sys_make_filesystem("binfmt_misc", kLocked), Phase::register_emulator);
+    const int file =
+        require(::openat(keep_fd_, "register", O_WRONLY | O_CLOEXEC), Phase::register_emulator);
     require(::write(file, plan_.binfmt, std::strlen(plan_.binfmt)), Phase::register_emulator);
     ::close(file);
   }
@@ -124,9 +125,10 @@ class Child {
   STRAKE_AFTER_CLONE void attach_kernel_filesystems() noexcept {
     const int proc = checked(sys_make_filesystem("proc", kLocked), Phase::mount_proc);
     checked(sys_move_mount(proc, "", plan_.proc_target, ""), Phase::mount_proc);
-    const int sys = plan_.sys_mount >= 0
-                        ? plan_.sys_mount
-                        : checked(sys_make_filesystem("sysfs", kLocked | kReadOnly), Phase::mount_sys);
+    const int sys =
+        plan_.sys_mount >= 0
+            ? plan_.sys_mount
+            : checked(sys_make_filesystem("sysfs", kLocked | kReadOnly), Phase::mount_sys);
     checked(sys_move_mount(sys, "", plan_.sys_target, ""), Phase::mount_sys);
     for (const Guarded& guarded : kGuarded)
       guard(guarded.in_proc ? proc : sys, guarded.path, guarded.masked);
@@ -217,8 +219,10 @@ class Child {
     place(output, 1);
     place(output, 2);
     place(init_plan, kPlanFd);
-    if (keep >= 0) place(keep, kKeepFd);
-    else ::close(kKeepFd);
+    if (keep >= 0)
+      place(keep, kKeepFd);
+    else
+      ::close(kKeepFd);
 
     char name[] = "strake-init";
     char* const argv[] = {name, nullptr};
@@ -235,6 +239,8 @@ class Child {
 
 }  // namespace
 
-STRAKE_AFTER_CLONE void enter_sandbox(const ChildPlan& plan) noexcept { Child(plan).enter(); }
+STRAKE_AFTER_CLONE void enter_sandbox(const ChildPlan& plan) noexcept {
+  Child(plan).enter();
+}
 
 }  // namespace strake::sandbox

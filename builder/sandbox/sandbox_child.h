@@ -21,9 +21,9 @@ struct AttachOperation {
 struct ChildPlan {
   int status_read = -1, status_write = -1;
   int release_fd = -1;           // >= 0: wait for a byte (or the end) before anything else
-  const char* binfmt = nullptr;   // registration of an emulator in the new user namespace
-  int root_fd = -1;               // the step's root, detached or in the builder's namespace's copy
-  int scratch_fd = -1;            // detached; operations copy files out of it
+  const char* binfmt = nullptr;  // registration of an emulator in the new user namespace
+  int root_fd = -1;              // the step's root, detached or in the builder's namespace's copy
+  int scratch_fd = -1;           // detached; operations copy files out of it
   std::span<const AttachOperation> operations;  // attached in this order
   int proc_target = -1;
   int sys_target = -1;

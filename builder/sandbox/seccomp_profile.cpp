@@ -41,7 +41,7 @@ constexpr unsigned long kNewNamespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_N
                                          CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
 constexpr unsigned kFamilyAlg = 38;    // AF_ALG: the kernel's crypto, a frequent source of holes
 constexpr unsigned kFamilyVsock = 40;  // AF_VSOCK: reaches the hypervisor
-constexpr unsigned kSocketcallSocket = 1;  // SYS_SOCKET of linux/net.h
+constexpr unsigned kSocketcallSocket = 1;    // SYS_SOCKET of linux/net.h
 constexpr unsigned kTerminalInput = 0x5412;  // TIOCSTI
 constexpr unsigned kConsole = 0x541C;        // TIOCLINUX
 
@@ -138,7 +138,9 @@ std::vector<FilterInstruction> build() {
 
 }  // namespace
 
-std::span<const std::string_view> denied_system_calls() { return kDenied; }
+std::span<const std::string_view> denied_system_calls() {
+  return kDenied;
+}
 
 const std::vector<FilterInstruction>& seccomp_profile() {
   static const std::vector<FilterInstruction> program = build();

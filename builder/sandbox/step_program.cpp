@@ -48,15 +48,14 @@ struct KnownLimit {
   std::string_view name;
   int resource;
 };
-constexpr KnownLimit kLimits[] = {
-    {"core", RLIMIT_CORE},         {"cpu", RLIMIT_CPU},
-    {"data", RLIMIT_DATA},         {"fsize", RLIMIT_FSIZE},
-    {"locks", RLIMIT_LOCKS},       {"memlock", RLIMIT_MEMLOCK},
-    {"msgqueue", RLIMIT_MSGQUEUE}, {"nice", RLIMIT_NICE},
-    {"nofile", RLIMIT_NOFILE},     {"nproc", RLIMIT_NPROC},
-    {"rss", RLIMIT_RSS},           {"rtprio", RLIMIT_RTPRIO},
-    {"rttime", RLIMIT_RTTIME},     {"sigpending", RLIMIT_SIGPENDING},
-    {"stack", RLIMIT_STACK}};
+constexpr KnownLimit kLimits[] = {{"core", RLIMIT_CORE},         {"cpu", RLIMIT_CPU},
+                                  {"data", RLIMIT_DATA},         {"fsize", RLIMIT_FSIZE},
+                                  {"locks", RLIMIT_LOCKS},       {"memlock", RLIMIT_MEMLOCK},
+                                  {"msgqueue", RLIMIT_MSGQUEUE}, {"nice", RLIMIT_NICE},
+                                  {"nofile", RLIMIT_NOFILE},     {"nproc", RLIMIT_NPROC},
+                                  {"rss", RLIMIT_RSS},           {"rtprio", RLIMIT_RTPRIO},
+                                  {"rttime", RLIMIT_RTTIME},     {"sigpending", RLIMIT_SIGPENDING},
+                                  {"stack", RLIMIT_STACK}};
 
 PlanLimit limit_of(const Ulimit& ulimit) {
   for (const KnownLimit& known : kLimits)
@@ -137,8 +136,8 @@ FileDescriptor memory_file(const char* name, std::string_view content, unsigned 
   FileDescriptor file(::memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING | flags));
   if (!file) return file;
   base::write_full(file.get(), base::bytes_of(content), name);
-  if (::fcntl(file.get(), F_ADD_SEALS,
-              F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0)
+  if (::fcntl(file.get(), F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) !=
+      0)
     throw base::system_error(errno, "seal", name);
   return file;
 }

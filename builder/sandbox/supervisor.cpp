@@ -53,8 +53,7 @@ class Stopper {
       init_.signal(SIGTERM);  // init passes it on to the whole step
       deadline_ = Clock::now() + policy_.grace;
     }
-    if (stopped_ && !killed_ &&
-        (policy_.urgent.stop_requested() || Clock::now() >= deadline_)) {
+    if (stopped_ && !killed_ && (policy_.urgent.stop_requested() || Clock::now() >= deadline_)) {
       init_.signal(SIGKILL);  // and with init the kernel kills the rest
       killed_ = true;
     }

@@ -1,15 +1,15 @@
 // Runs inside a step: tries system calls that steps are refused and prints "name errno" for each.
 // Linked statically, without the project's options.
 
-#include <cerrno>
-#include <cstdint>
-#include <cstdio>
-#include <initializer_list>
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+#include <cerrno>
+#include <cstdint>
+#include <cstdio>
+#include <initializer_list>
 
 namespace {
 
@@ -72,9 +72,8 @@ void try_unconditional() {
 }
 
 void try_by_argument() {
-  for (const unsigned long flag :
-       {CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET, CLONE_NEWPID, CLONE_NEWIPC, CLONE_NEWUTS,
-        CLONE_NEWCGROUP})
+  for (const unsigned long flag : {CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET, CLONE_NEWPID,
+                                   CLONE_NEWIPC, CLONE_NEWUTS, CLONE_NEWCGROUP})
     report("clone", ::syscall(SYS_clone, flag, 0, 0, 0, 0));
   report("AF_ALG", ::socket(38, SOCK_STREAM, 0));
   report("AF_ALG-high", ::syscall(SYS_socket, 0x100000026, SOCK_STREAM, 0));
@@ -101,8 +100,10 @@ void try_allowed() {
 /// A system call of i386 from a 64-bit program.
 long call_i386(std::uint32_t number, std::uint32_t a, std::uint32_t b) {
   long result;
-  __asm__ volatile("int $0x80" : "=a"(result) : "a"(number), "b"(a), "c"(b), "d"(0) : "memory",
-                   "r8", "r9", "r10", "r11");
+  __asm__ volatile("int $0x80"
+                   : "=a"(result)
+                   : "a"(number), "b"(a), "c"(b), "d"(0)
+                   : "memory", "r8", "r9", "r10", "r11");
   if (static_cast<int>(result) < 0) {
     errno = -static_cast<int>(result);
     return -1;
@@ -111,8 +112,8 @@ long call_i386(std::uint32_t number, std::uint32_t a, std::uint32_t b) {
 }
 
 void try_other_tables() {
-  void* low = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+  void* low =
+      ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
   auto* arguments = static_cast<std::uint32_t*>(low);
   arguments[0] = 38;
   arguments[1] = SOCK_STREAM;

@@ -33,13 +33,16 @@ TEST(BinfmtRegistration, IsTheLineThatQemusOwnScriptWrites) {
   const std::string ident = R"(\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00)";
   const std::string ident_mask = R"(\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff)";
   EXPECT_EQ(binfmt_registration("arm64", "/usr/bin/q"),
-            ":strake-arm64:M::" R"(\x7f\x45\x4c\x46\x02\x01)" + ident + R"(\x02\x00\xb7\x00)" +
-                R"(:\xff\xff\xff\xff\xff\xff)" + ident_mask + R"(\xfe\xff\xff\xff)" +
-                ":/usr/bin/q:FP");
+            ":strake-arm64:M::"
+            R"(\x7f\x45\x4c\x46\x02\x01)" +
+                ident + R"(\x02\x00\xb7\x00)" + R"(:\xff\xff\xff\xff\xff\xff)" + ident_mask +
+                R"(\xfe\xff\xff\xff)" + ":/usr/bin/q:FP");
   // Big-endian: the bit of e_type lies in its second byte.
   EXPECT_EQ(binfmt_registration("s390x", "/q"),
-            ":strake-s390x:M::" R"(\x7f\x45\x4c\x46\x02\x02)" + ident + R"(\x00\x02\x00\x16)" +
-                R"(:\xff\xff\xff\xff\xff\xff)" + ident_mask + R"(\xff\xfe\xff\xff)" + ":/q:FP");
+            ":strake-s390x:M::"
+            R"(\x7f\x45\x4c\x46\x02\x02)" +
+                ident + R"(\x00\x02\x00\x16)" + R"(:\xff\xff\xff\xff\xff\xff)" + ident_mask +
+                R"(\xff\xfe\xff\xff)" + ":/q:FP");
   EXPECT_EQ(binfmt_registration("vax", "/q"), std::nullopt);
 }
 
@@ -95,11 +98,14 @@ std::string arm64_program() {
       0xd2800ba8,  // mov x8, #93 (exit)
       0xd4000001,  // svc #0
   };
-  std::string file("\x7f" "ELF\x02\x01\x01", 7);
+  std::string file(
+      "\x7f"
+      "ELF\x02\x01\x01",
+      7);
   const auto put = [&](std::uint64_t value, int bytes) {
     for (int i = 0; i < bytes; ++i) file += static_cast<char>(value >> (8 * i) & 0xff);
   };
-  put(0, 9);
+  file.append(9, char{0});  // OS ABI and padding
   put(2, 2), put(0xb7, 2), put(1, 4), put(kBase + 120, 8), put(64, 8), put(0, 8), put(0, 4);
   put(64, 2), put(56, 2), put(1, 2), put(0, 2), put(0, 2), put(0, 2);
   constexpr std::uint64_t kSize = 120 + 52 + 7;
@@ -163,8 +169,9 @@ TEST_F(EmulatedStep, IsAsIsolatedAsANativeOne) {
 }
 
 TEST_F(EmulatedStep, TakesMountsAndNetworksLikeANativeOne) {
-  Spec step = foreign({"/bin/busybox", "sh", "-c",
-                       "cat /run/secrets/t; ls /sys/class/net; ls -d /sys/kernel; touch /scratch/x"});
+  Spec step =
+      foreign({"/bin/busybox", "sh", "-c",
+               "cat /run/secrets/t; ls /sys/class/net; ls -d /sys/kernel; touch /scratch/x"});
   step.network = Network::none;
   step.mounts = {InlineFile{"/run/secrets/t", "hush\n"}, TmpfsMount{"/scratch"}};
   const Result result = run(step);

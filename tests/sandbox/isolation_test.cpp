@@ -78,7 +78,8 @@ TEST_F(Isolation, ShowsNoMountOfTheHost) {
     std::istringstream words(line);
     std::string id, parent, device, root, target;
     words >> id >> parent >> device >> root >> target;
-    const bool known = (target == "/" && line.find(" - overlay ") != std::string::npos) || target.starts_with("/proc") || target.starts_with("/sys") ||
+    const bool known = (target == "/" && line.find(" - overlay ") != std::string::npos) ||
+                       target.starts_with("/proc") || target.starts_with("/sys") ||
                        target.starts_with("/dev") || target.starts_with("/etc/");
     EXPECT_TRUE(known) << line;
   }
@@ -125,8 +126,8 @@ TEST_F(Isolation, DiesCompletelyWithABuilderThatIsKilled) {
   const std::string before = mounts();
   for (int round = 0; round < 20; ++round) {
     const std::string mark = "98765" + std::to_string(round);
-    const Spec step = shell("setsid sh -c 'trap \"\" TERM; sleep " + mark + "; true' & sleep " +
-                            mark + "; true");
+    const Spec step =
+        shell("setsid sh -c 'trap \"\" TERM; sleep " + mark + "; true' & sleep " + mark + "; true");
     const pid_t builder = ::fork();
     ASSERT_GE(builder, 0);
     if (builder == 0) {

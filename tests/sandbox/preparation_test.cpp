@@ -35,7 +35,9 @@ TEST(CommandCandidates, UseDockersPathWithoutOne) {
   EXPECT_EQ(command_candidates(command({"cc"})).front(), "/usr/local/sbin/cc");
 }
 
-TEST(InitPlan, NeedsACommand) { EXPECT_THROW(make_init_plan(command({})), base::Error); }
+TEST(InitPlan, NeedsACommand) {
+  EXPECT_THROW(make_init_plan(command({})), base::Error);
+}
 
 TEST(InitPlan, NamesTheNearestUlimit) {
   Spec spec = command({"x"});

@@ -36,11 +36,12 @@ class StepTest : public testing::Test {
     temporary_ = base::TempDirectory(fs::temp_directory_path(), "strake-sandbox-");
     fs::create_directories(image() / "bin");
     install("busybox", kBusybox);
-    for (const char* applet :
-         {"sh", "true", "false", "cat", "ls", "id", "echo", "sleep", "rm", "mv", "touch", "mkdir",
-          "stat", "grep", "readlink", "kill", "dd", "mknod", "hostname", "pwd", "env", "chmod",
-          "wc", "head", "mount", "umount", "ulimit", "tty", "yes", "find", "ip", "setsid", "uname",
-          "sort", "test", "rmdir", "ln", "df", "chown", "nslookup", "nproc", "tail"})
+    for (const char* applet : {"sh",       "true", "false", "cat",    "ls",       "id",     "echo",
+                               "sleep",    "rm",   "mv",    "touch",  "mkdir",    "stat",   "grep",
+                               "readlink", "kill", "dd",    "mknod",  "hostname", "pwd",    "env",
+                               "chmod",    "wc",   "head",  "mount",  "umount",   "ulimit", "tty",
+                               "yes",      "find", "ip",    "setsid", "uname",    "sort",   "test",
+                               "rmdir",    "ln",   "df",    "chown",  "nslookup", "nproc",  "tail"})
       fs::create_symlink("busybox", image() / "bin" / applet);
     sandbox_ = std::make_unique<RootSandbox>();
   }
@@ -75,8 +76,8 @@ class StepTest : public testing::Test {
 
   /// A fresh overlay over the image; each step gets its own.
   test::OverlayMount& new_root() {
-    root_ = std::make_unique<test::OverlayMount>(
-        image(), temporary() / ("step" + std::to_string(++steps_)));
+    root_ = std::make_unique<test::OverlayMount>(image(),
+                                                 temporary() / ("step" + std::to_string(++steps_)));
     return *root_;
   }
   const fs::path& upper() const { return root_->upper(); }

@@ -218,9 +218,7 @@ TEST_F(Step, PassesFiftyMegabytesOfOutputIntact) {
 }
 
 struct FailingSink final : base::ByteSink {
-  void write(std::span<const std::byte>) override {
-    throw Error(ErrorCode::system, "disk full");
-  }
+  void write(std::span<const std::byte>) override { throw Error(ErrorCode::system, "disk full"); }
 };
 
 TEST_F(Step, DiesWithItsSink) {

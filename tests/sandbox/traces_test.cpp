@@ -37,7 +37,8 @@ TEST_F(Traces, AreNoneInAnImageWithTheUsualDirectories) {
 
 TEST_F(Traces, AreNoneInAnImageWithItsOwnNetworkFiles) {
   make_usual_directories();
-  for (const char* name : {"etc/resolv.conf", "etc/hosts", "etc/hostname"}) write(name, "image's\n");
+  for (const char* name : {"etc/resolv.conf", "etc/hosts", "etc/hostname"})
+    write(name, "image's\n");
   EXPECT_EQ(output_of("cat /etc/hostname"), "strake\n");
   EXPECT_EQ(changes(), Paths{});
   EXPECT_EQ(base::read_file(image() / "etc/resolv.conf"), "image's\n");
@@ -181,7 +182,8 @@ TEST_F(Traces, RefuseAnImageWhoseKernelDirectoriesAreSymlinks) {
 
 TEST_F(Traces, RefuseTargetsThatAreNotTheUsers) {
   fs::create_symlink("/proc", image() / "link");
-  for (const char* target : {"/", "/proc", "/proc/self", "/sys/fs", "/dev", "relative", "/link/1"}) {
+  for (const char* target :
+       {"/", "/proc", "/proc/self", "/sys/fs", "/dev", "relative", "/link/1"}) {
     Spec step = shell("true");
     step.mounts = {TmpfsMount{target}};
     EXPECT_THROW(run(step), Error) << target;

@@ -34,11 +34,10 @@ class OverlayMount {
     ::syscall(SYS_fsconfig, context.get(), FSCONFIG_SET_FLAG, "volatile", nullptr, 0);
     if (::syscall(SYS_fsconfig, context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0)
       throw base::system_error(errno, "create", "overlay");
-    mount_ = base::FileDescriptor(static_cast<int>(
-        ::syscall(SYS_fsmount, context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NODEV)));
+    mount_ = base::FileDescriptor(
+        static_cast<int>(::syscall(SYS_fsmount, context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NODEV)));
     if (!mount_) throw base::system_error(errno, "mount", "overlay");
-    upper_ = base::FileDescriptor(
-        ::open(upper_path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    upper_ = base::FileDescriptor(::open(upper_path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!upper_) throw base::system_error(errno, "open", upper_path_.native());
   }
 

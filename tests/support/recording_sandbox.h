@@ -23,8 +23,7 @@ class RecordingSandbox final : public sandbox::Sandbox {
 
   sandbox::ExitStatus run(const sandbox::Spec& spec, base::ByteSink& output,
                           std::stop_token stop) override {
-    if (stop.stop_requested())
-      throw base::Error(base::ErrorCode::cancelled, "step stopped");
+    if (stop.stop_requested()) throw base::Error(base::ErrorCode::cancelled, "step stopped");
     {
       const std::lock_guard lock(mutex_);
       runs_.push_back(spec);

@@ -192,13 +192,11 @@ void forward(const siginfo_t& info) noexcept {
 int wait_for(long command) noexcept {
   while (true) {
     siginfo_t info{};
-    const long signal =
-        system_call(SYS_rt_sigtimedwait, &kAllSignals, &info, 0L, kSignalSetBytes);
+    const long signal = system_call(SYS_rt_sigtimedwait, &kAllSignals, &info, 0L, kSignalSetBytes);
     if (signal == SIGTERM) forward(info);
     int status = 0;
     long ended;
-    while ((ended = system_call(SYS_wait4, -1, &status, WNOHANG, 0L)) > 0 ||
-           ended == -EINTR)
+    while ((ended = system_call(SYS_wait4, -1, &status, WNOHANG, 0L)) > 0 || ended == -EINTR)
       if (ended == command) return status;
   }
 }
@@ -222,7 +220,9 @@ int wait_for(long command) noexcept {
 
 #ifdef STRAKE_INIT_FREESTANDING
 
-extern "C" [[noreturn, gnu::used]] void strake_init() { strake::sandbox::init(); }
+extern "C" [[noreturn, gnu::used]] void strake_init() {
+  strake::sandbox::init();
+}
 
 #if defined(__x86_64__)
 __asm__(".globl _start\n_start:\n  xor %ebp, %ebp\n  and $-16, %rsp\n  call strake_init\n");
@@ -245,6 +245,8 @@ extern "C" void* memcpy(void* to, const void* from, std::size_t count) {
 
 #else
 
-int main() { strake::sandbox::init(); }
+int main() {
+  strake::sandbox::init();
+}
 
 #endif

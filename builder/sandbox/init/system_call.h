@@ -55,8 +55,12 @@ inline long raw_system_call(long number, long a, long b, long c, long d, long e,
 
 #endif
 
-inline long word(long value) noexcept { return value; }
-inline long word(const void* pointer) noexcept { return reinterpret_cast<long>(pointer); }
+inline long word(long value) noexcept {
+  return value;
+}
+inline long word(const void* pointer) noexcept {
+  return reinterpret_cast<long>(pointer);
+}
 
 /// Arguments are integers or pointers, at most five.
 template <typename A = long, typename B = long, typename C = long, typename D = long,
