@@ -24,6 +24,7 @@ namespace strake::layers {
 ///     cache/ memo/ mounts/      cache records, stat memo, RUN cache mounts
 ///     ingest/<session>/         unfinished work of one process, which holds flock <session>/lock
 ///     ingest/partial/<hex>      interrupted downloads
+///     mount-points/             directories that RUN steps mount on, below every image
 ///     locks/ quarantine/        flock files; what failed verification
 ///
 /// A process holds `locks/store` shared for as long as the object lives; pruning holds it

@@ -261,7 +261,9 @@ std::string StepRunner::explanation(const Pending& pending) const {
 std::optional<oci::Layer> StepRunner::run(const plan::Run& run, const StepResult& below,
                                           Pending& pending) {
   fetcher_.ensure_trees(below.stack);
-  layers::MountStack stack(machine_.store, machine_.layers, below.stack, layers::Writable::yes);
+  std::vector<std::filesystem::path> trees = layers::tree_paths(machine_.layers, below.stack);
+  trees.insert(trees.begin(), mount_points());
+  layers::MountStack stack(machine_.store, trees, layers::Writable::yes);
   const Account account = resolve_account(stack.root(), run.user);
   const base::FileDescriptor upper(
       ::open(stack.upper().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -288,6 +290,15 @@ std::optional<oci::Layer> StepRunner::run(const plan::Run& run, const StepResult
   const sandbox::ExitStatus status = machine_.sandbox.run(spec, output, stop_);
   if (!status.success()) throw run_failed(status);
   return seal_upper(std::move(stack), pending);
+}
+
+/// A directory with the mount points of every step, below all layers: no step needs to make them.
+const std::filesystem::path& StepRunner::mount_points() {
+  std::call_once(mount_points_made_, [this] {
+    mount_points_ = machine_.store.root() / "mount-points";
+    sandbox::make_mount_point_layer(mount_points_);
+  });
+  return mount_points_;
 }
 
 std::optional<oci::Layer> StepRunner::seal_upper(layers::MountStack&& stack, Pending& pending) {

@@ -1,7 +1,7 @@
 #pragma once
 
 #include <chrono>
-#include <list>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -68,6 +68,7 @@ class StepRunner {
                                            const StepResult& below, Pending& pending);
   std::optional<oci::Layer> seal_upper(layers::MountStack&& stack, Pending& pending);
   std::optional<oci::Layer> seal_draft(const LayerDraft& draft, Pending& pending);
+  const std::filesystem::path& mount_points();
   CopySource context_source() const;
   const BuildContext& context() const;
   std::string explanation(const Pending& pending) const;
@@ -78,6 +79,8 @@ class StepRunner {
   std::string dockerfile_path_;
   std::stop_token stop_;
   LayerFetcher fetcher_;
+  std::once_flag mount_points_made_;
+  std::filesystem::path mount_points_;
   std::mutex memo_mutex_;
   std::unique_ptr<cache::StatMemo> memo_;        // of the context; opened at first use
   std::mutex mutex_;                             // guards what follows

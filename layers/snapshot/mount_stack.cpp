@@ -218,8 +218,9 @@ FileDescriptor mount_union(const Union& parts, const Store& store) {
             "btrfs or tmpfs with --root");
 }
 
-/// Of a layer that occurs several times only the uppermost counts, as it hides the others; and
-/// overlayfs refuses to stack a directory on itself.
+}  // namespace
+
+// overlayfs refuses to stack a directory on itself, hence each once.
 std::vector<fs::path> tree_paths(const LayerStore& layers,
                                  std::span<const base::DiffId> bottom_to_top) {
   std::vector<fs::path> trees;
@@ -235,8 +236,6 @@ std::vector<fs::path> tree_paths(const LayerStore& layers,
   }
   return trees;
 }
-
-}  // namespace
 
 MountStack::MountStack(const Store& store, const LayerStore& layers,
                        std::span<const base::DiffId> bottom_to_top, Writable writable)
