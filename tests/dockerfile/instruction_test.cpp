@@ -69,20 +69,20 @@ TEST(FromInstruction, RefusesOtherForms) {
 }
 
 TEST(RunInstruction, KeepsShellTextVerbatim) {
-  const Run run = parse_as<Run>("RUN   echo  \"$A\"  'b'  ");
+  const dockerfile::Run run = parse_as<dockerfile::Run>("RUN   echo  \"$A\"  'b'  ");
   EXPECT_EQ(shell_text_of(run.command), "echo  \"$A\"  'b'");
   EXPECT_EQ(run.network, std::nullopt);
 }
 
 TEST(RunInstruction, HasTypedFlags) {
-  const Run run = parse_as<Run>(
+  const dockerfile::Run run = parse_as<dockerfile::Run>(
       "RUN --mount=type=cache,target=/c --mount=from=b,target=/b --network=none --security=insecure "
       "--device=vendor.com/gpu=all,required make");
   ASSERT_EQ(run.mounts.size(), 2U);
   EXPECT_EQ(run.mounts[0].text, "type=cache,target=/c");
   EXPECT_EQ(run.mounts[1].from, "b");
-  EXPECT_THAT(run.network, Optional(Run::Network::none));
-  EXPECT_THAT(run.security, Optional(Run::Security::insecure));
+  EXPECT_THAT(run.network, Optional(dockerfile::Run::Network::none));
+  EXPECT_THAT(run.security, Optional(dockerfile::Run::Security::insecure));
   EXPECT_THAT(run.devices, ElementsAre(RunDevice{"vendor.com/gpu=all", true}));
   EXPECT_THAT(error_text("RUN --network=zz x"), HasSubstr("network mode \"zz\""));
   EXPECT_THAT(error_text("RUN --security=zz x"), HasSubstr("security mode \"zz\""));
@@ -232,7 +232,7 @@ TEST(Trigger, IsParsedAtThePlaceItIsGiven) {
   const base::SourceRange where{"Dockerfile", 7, 7};
   const Instruction instruction = parse_trigger("RUN <<A\n1\nA", where);
   EXPECT_EQ(instruction.where, where);
-  EXPECT_EQ(std::get<Run>(instruction.operation).heredocs[0].content, "1\n");
+  EXPECT_EQ(std::get<dockerfile::Run>(instruction.operation).heredocs[0].content, "1\n");
 
   for (const char* text : {"", "FOO x", "RUN a\nRUN b", "FROM x", "ONBUILD RUN x", "RUN <<A\n1"})
     EXPECT_THAT(lines_of(error_of([&] { parse_trigger(text, where); })), Pair(7, 7)) << text;

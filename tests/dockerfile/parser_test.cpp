@@ -11,7 +11,7 @@ using testing::IsEmpty;
 using testing::Pair;
 
 std::string run_text(const std::string& text) {
-  return std::get<ShellForm>(parse_as<Run>(text).command).text;
+  return std::get<ShellForm>(parse_as<dockerfile::Run>(text).command).text;
 }
 
 // ---- Directives
@@ -81,7 +81,7 @@ TEST(Lines, MayHaveBlanksBehindTheContinuationCharacter) {
 TEST(Lines, DoNotContinueBehindAnEscapedEscape) {
   const Dockerfile file = parse_text("FROM a\nRUN x \\\\\nRUN y\n");
   ASSERT_EQ(file.instructions.size(), 3U);
-  EXPECT_EQ(std::get<ShellForm>(std::get<Run>(file.instructions[1].operation).command).text,
+  EXPECT_EQ(std::get<ShellForm>(std::get<dockerfile::Run>(file.instructions[1].operation).command).text,
             "x \\\\");
 }
 
@@ -120,7 +120,7 @@ TEST(Lines, MayEndTheFileInTheMiddle) {
 TEST(Lines, MayEndInCarriageReturnAndNewline) {
   const Dockerfile file = parse_text("FROM a\r\nENV A=1 \\\r\n B=2\r\nRUN <<E\r\nx\r\nE\r\n");
   EXPECT_EQ(file.instructions[1].original, "ENV A=1  B=2");
-  const Run run = std::get<Run>(file.instructions[2].operation);
+  const dockerfile::Run run = std::get<dockerfile::Run>(file.instructions[2].operation);
   ASSERT_EQ(run.heredocs.size(), 1U);
   EXPECT_EQ(run.heredocs[0].content, "x\r\n") << "content is kept as it is";
 }
@@ -216,7 +216,7 @@ TEST(Flags, NeedAValueUnlessTheyAreBoolean) {
 // ---- Here-documents
 
 TEST(Heredoc, OfRunIsReadUpToItsName) {
-  const Run run = parse_as<Run>("RUN <<EOF\nx\n# not a comment \\\n\n EOF\nEOF\n");
+  const dockerfile::Run run = parse_as<dockerfile::Run>("RUN <<EOF\nx\n# not a comment \\\n\n EOF\nEOF\n");
   ASSERT_EQ(run.heredocs.size(), 1U);
   EXPECT_EQ(run.heredocs[0].content, "x\n# not a comment \\\n\n EOF\n");
   EXPECT_TRUE(run.heredocs[0].expand);
@@ -224,13 +224,13 @@ TEST(Heredoc, OfRunIsReadUpToItsName) {
 }
 
 TEST(Heredoc, WithADashLosesLeadingTabsOnly) {
-  const Run run = parse_as<Run>("RUN <<-EOF\n\t\tx\n\t  y\tz\n\tEOF\n");
+  const dockerfile::Run run = parse_as<dockerfile::Run>("RUN <<-EOF\n\t\tx\n\t  y\tz\n\tEOF\n");
   EXPECT_EQ(run.heredocs[0].content, "\t\tx\n\t  y\tz\n");
   EXPECT_EQ(run.heredocs[0].body(), "x\n  y\tz\n");
 }
 
 TEST(Heredoc, SeveralAreReadInOrder) {
-  const Run run = parse_as<Run>("RUN cat 3<<A 4<<-'B' >x\n1\nA\n\t2\n\tB\n");
+  const dockerfile::Run run = parse_as<dockerfile::Run>("RUN cat 3<<A 4<<-'B' >x\n1\nA\n\t2\n\tB\n");
   ASSERT_EQ(run.heredocs.size(), 2U);
   EXPECT_EQ(run.heredocs[0], (Heredoc{"A", "1\n", true, false, 3}));
   EXPECT_EQ(run.heredocs[1], (Heredoc{"B", "\t2\n", false, true, 4}));
@@ -249,16 +249,16 @@ TEST(Heredoc, NeedsToStartAWord) {
   EXPECT_FALSE(parse_heredoc_word("<<<word"));
   EXPECT_FALSE(parse_heredoc_word("<<"));
   EXPECT_FALSE(parse_heredoc_word("<E"));
-  EXPECT_THAT(parse_as<Run>("RUN echo $((1<<3))").heredocs, IsEmpty());
+  EXPECT_THAT(parse_as<dockerfile::Run>("RUN echo $((1<<3))").heredocs, IsEmpty());
 }
 
 TEST(Heredoc, InsideQuotesIsText) {
-  EXPECT_THAT(parse_as<Run>("RUN echo 'a <<E'").heredocs, IsEmpty());
-  EXPECT_THAT(parse_as<Run>("RUN echo it's <<E").heredocs, IsEmpty()) << "unbalanced quotes";
+  EXPECT_THAT(parse_as<dockerfile::Run>("RUN echo 'a <<E'").heredocs, IsEmpty());
+  EXPECT_THAT(parse_as<dockerfile::Run>("RUN echo it's <<E").heredocs, IsEmpty()) << "unbalanced quotes";
 }
 
 TEST(Heredoc, DoesNotExistInExecForm) {
-  EXPECT_THAT(parse_as<Run>(R"(RUN ["cat", "<<E"])").heredocs, IsEmpty());
+  EXPECT_THAT(parse_as<dockerfile::Run>(R"(RUN ["cat", "<<E"])").heredocs, IsEmpty());
   EXPECT_THAT(parse_as<Copy>(R"(COPY ["<<E", "/x"])").transfer.sources, ElementsAre("<<E"));
 }
 
@@ -282,10 +282,10 @@ TEST(Heredoc, IsASourceOfCopyButNotItsDestination) {
 }
 
 TEST(Heredoc, ThatIsTheWholeCommandMayNameItsInterpreter) {
-  const RunScript script = run_script(parse_as<Run>("RUN <<EOF\n#!/usr/bin/env python3\nprint(1)\nEOF\n"));
+  const RunScript script = run_script(parse_as<dockerfile::Run>("RUN <<EOF\n#!/usr/bin/env python3\nprint(1)\nEOF\n"));
   EXPECT_TRUE(script.has_interpreter);
   EXPECT_EQ(script.name, "EOF");
-  EXPECT_FALSE(run_script(parse_as<Run>("RUN cat <<EOF\n#!x\nEOF\n")).has_interpreter);
+  EXPECT_FALSE(run_script(parse_as<dockerfile::Run>("RUN cat <<EOF\n#!x\nEOF\n")).has_interpreter);
 }
 
 // ---- Order and limits
