@@ -296,6 +296,7 @@ std::optional<oci::Layer> StepRunner::run(const plan::Run& run, const StepResult
 const std::filesystem::path& StepRunner::mount_points() {
   std::call_once(mount_points_made_, [this] {
     mount_points_ = machine_.store.root() / "mount-points";
+    base::make_directories(mount_points_);
     sandbox::make_mount_point_layer(mount_points_);
   });
   return mount_points_;
