@@ -319,10 +319,12 @@ std::uint64_t LayerStore::disk_usage(const DiffId& layer) const {
 }
 
 void LayerStore::remove(const DiffId& layer) const {
-  // The record goes last: what is left after an interruption is an untrusted tree or none.
-  const fs::path directory = directory_of(layer);
-  base::remove_tree(directory / "tree");
-  base::remove_tree(directory);
+  // Half a tree must not stand under the layer's name, so it leaves as a whole and is taken apart
+  // where nobody looks.
+  const base::TempDirectory work = store_->make_ingest("remove-");
+  if (::rename(tree_path(layer).c_str(), (work.path() / "tree").c_str()) != 0 && errno != ENOENT)
+    throw system_error(errno, "remove", tree_path(layer).native());
+  base::remove_tree(directory_of(layer));
 }
 
 void LayerStore::set_tree_aside(const DiffId& layer) const {
