@@ -3,10 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <functional>
+#include <random>
 
 #include "layers/base/digest.h"
 #include "layers/base/error.h"
+#include "tests/archive/run_tool.h"
 #include "tests/support/tar_builder.h"
 
 namespace strake::layers {
@@ -514,10 +515,60 @@ TEST(TarReader, HolesCountAgainstTheSizeLimit) {
   EXPECT_THAT(refusal(gnu_sparse_1_0("1\n0\n5\n", "hello", "1048577"), limits), HasSubstr("limit"));
 }
 
+TEST(TarReader, ReadsEveryFormatOfGnuTar) {
+  const std::string make =
+      "cat > /dev/null; d=$(mktemp -d) && cd $d && mkdir dir && printf text > dir/f && "
+      "truncate -s 300000 sparse && for i in 50000 120000 150000 200000 250000 299995; do "
+      "printf hello | dd of=sparse bs=1 seek=$i conv=notrunc status=none; done && "
+      "ln dir/f hard && ln -s dir/f soft && tar --sort=name ";
+  const std::string tail = " -cf - dir hard soft sparse; status=$?; cd / && rm -r $d; exit $status";
+  std::string content(300'000, '\0');
+  for (const std::size_t at : {50'000, 120'000, 150'000, 200'000, 250'000, 299'995})
+    content.replace(at, 5, "hello");
+
+  for (const char* format :
+       {"--format=v7", "--format=oldgnu", "--format=gnu", "--format=ustar", "--format=posix",
+        "--format=gnu --sparse", "--format=posix --sparse --sparse-version=0.0",
+        "--format=posix --sparse --sparse-version=0.1",
+        "--format=posix --sparse --sparse-version=1.0"}) {
+    const test::ToolResult made = test::run_tool("( " + make + format + tail + " )", "");
+    if (made.status == 127) GTEST_SKIP() << "no GNU tar";
+    ASSERT_EQ(made.status, 0) << format;
+    const auto read = read_tar(made.output);
+    ASSERT_THAT(paths_of(read), ElementsAre("dir", "dir/f", "hard", "soft", "sparse")) << format;
+    EXPECT_EQ(read[0].entry.type, EntryType::directory) << format;
+    EXPECT_EQ(read[1].data, "text") << format;
+    EXPECT_EQ(read[2].entry.link_target, "dir/f") << format;
+    EXPECT_EQ(read[3].entry.link_target, "dir/f") << format;
+    EXPECT_TRUE(read[4].data == content) << format;
+  }
+}
+
 TEST(TarReader, NamesTheEntryInErrors) {
   EXPECT_THAT(
       refusal(TarBuilder().file("usr/bin/x\x1b[0m", "", {.raw_uid = TarBuilder::base256(-1, 8)})),
       HasSubstr("usr/bin/x\\"));
+}
+
+TEST(TarReader, RandomDamageIsReadOrRefusedAndNothingElse) {
+  const std::string whole = TarBuilder()
+                                .pax({{"path", "a/b"}, {"SCHILY.xattr.user.x", "y"}})
+                                .file("f", "some data")
+                                .gnu_long_name(std::string(150, 'n'))
+                                .hardlink("h", "a/b")
+                                .str() +
+                            gnu_sparse_1_0("2\n1000\n5\n3000\n2\n", "hello!!", "4000").str();
+  std::mt19937 random(1);
+  for (int i = 0; i < 3'000; ++i) {
+    std::string tar = whole;
+    const std::size_t block = random() % (tar.size() / 512) * 512;
+    for (auto changes = 1 + random() % 4; changes > 0; --changes)
+      tar[block + random() % 512] = static_cast<char>(random());
+    std::string header = tar.substr(block, 512);
+    TarBuilder::seal(header);  // else the checksum alone would refuse nearly all of them
+    if (random() % 2 == 0) tar.replace(block, 512, header);
+    refusal(tar);  // throws nothing but Error(corrupt)
+  }
 }
 
 TEST(TarReader, ManyBrokenTarsLeaveNothingBehind) {
