@@ -87,8 +87,9 @@ std::vector<std::string> details(const Task& task, std::size_t columns, TimePoin
                                                  seconds_since(transfer.began, now));
     lines.push_back(indent + palette.dim(fit(printable(transfer.item) + "  " + numbers, room)));
   }
-  for (const std::string& line : task.tail.lines())
-    lines.push_back(indent + palette.dim(fit(printable(line), room)));
+  const std::deque<std::string> tail = task.tail.lines();
+  for (std::size_t i = tail.size() - std::min(tail.size(), kMostLinesOfATask); i < tail.size(); ++i)
+    lines.push_back(indent + palette.dim(fit(printable(tail[i]), room)));
   return lines;
 }
 
