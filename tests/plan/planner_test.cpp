@@ -13,6 +13,8 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 
+using RunStep = Run;  // testing::Test has a member Run
+
 constexpr const char* kPath = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 template <typename T>
@@ -71,7 +73,7 @@ TEST(Planner, ArgsReachRunButNotTheImage) {
   options.build_args["B"] = "given";
   const BuildPlan plan =
       plan_of("ARG G=global\nFROM scratch\nARG A=1\nARG B=2\nARG G\nARG U\nRUN x\n", {}, options);
-  EXPECT_THAT(operations<Run>(plan)[0]->env, ElementsAre(kPath, "A=1", "B=given", "G=global"));
+  EXPECT_THAT(operations<RunStep>(plan)[0]->env, ElementsAre(kPath, "A=1", "B=given", "G=global"));
   EXPECT_THAT(plan.config.config.env, ElementsAre(kPath));
   EXPECT_THAT(history_of(plan), ElementsAre("ARG A=1", "ARG B=given", "ARG G=global", "ARG U",
                                             "RUN |4 A=1 B=given G=global U= /bin/sh -c x # buildkit"));
@@ -86,9 +88,9 @@ TEST(Planner, ProxyArgsAreGivenToRunWithoutBeingDeclared) {
   PlanOptions options = options_for();
   options.build_args["http_proxy"] = "http://proxy";
   const BuildPlan plan = plan_of("FROM scratch\nRUN a\nARG http_proxy\nRUN b\n", {}, options);
-  EXPECT_THAT(operations<Run>(plan)[0]->proxy_env, ElementsAre("http_proxy=http://proxy"));
-  EXPECT_THAT(operations<Run>(plan)[0]->env, ElementsAre(kPath));
-  EXPECT_THAT(operations<Run>(plan)[1]->proxy_env, IsEmpty());
+  EXPECT_THAT(operations<RunStep>(plan)[0]->proxy_env, ElementsAre("http_proxy=http://proxy"));
+  EXPECT_THAT(operations<RunStep>(plan)[0]->env, ElementsAre(kPath));
+  EXPECT_THAT(operations<RunStep>(plan)[1]->proxy_env, IsEmpty());
   EXPECT_EQ(history_of(plan)[0], "RUN /bin/sh -c a # buildkit");
 }
 
@@ -107,7 +109,7 @@ TEST(Planner, ShellFormsUseTheShellOfTheStage) {
       "FROM scratch\nCMD a b\nSHELL [\"/bin/bash\", \"-ec\"]\nRUN c\nENTRYPOINT d\n");
   EXPECT_EQ(plan.config.config.cmd, (std::vector<std::string>{"/bin/sh", "-c", "a b"}));
   EXPECT_EQ(plan.config.config.entrypoint, (std::vector<std::string>{"/bin/bash", "-ec", "d"}));
-  EXPECT_THAT(operations<Run>(plan)[0]->argv, ElementsAre("/bin/bash", "-ec", "c"));
+  EXPECT_THAT(operations<RunStep>(plan)[0]->argv, ElementsAre("/bin/bash", "-ec", "c"));
 }
 
 TEST(Planner, WorkdirsAreRelativeToEachOther) {
@@ -122,7 +124,7 @@ TEST(Planner, WorkdirsAreRelativeToEachOther) {
 
 TEST(Planner, HeredocsBecomeScriptsOrShellText) {
   const BuildPlan plan = plan_of("FROM scratch\nRUN <<EOF\na\nb\nEOF\nRUN <<SCRIPT\n#!/usr/bin/python\nc\nSCRIPT\n");
-  const auto runs = operations<Run>(plan);
+  const auto runs = operations<RunStep>(plan);
   EXPECT_THAT(runs[0]->argv, ElementsAre("/bin/sh", "-c", "a\nb\n"));
   EXPECT_THAT(runs[1]->argv, ElementsAre("/dev/pipes/SCRIPT"));
   ASSERT_EQ(runs[1]->scripts.size(), 1U);
@@ -156,7 +158,7 @@ TEST(Planner, HealthchecksAreKeptAsDockerKeepsThem) {
 TEST(Planner, AStageFromAStageInheritsItsArgsAndConfig) {
   const BuildPlan plan = plan_of(
       "FROM scratch AS a\nARG X=1\nENV E=2\nUSER u\nONBUILD LABEL l=v\nFROM a\nRUN r\n");
-  const Run& run = *operations<Run>(plan)[0];
+  const RunStep& run = *operations<RunStep>(plan)[0];
   EXPECT_THAT(run.env, ElementsAre(kPath, "X=1", "E=2"));
   EXPECT_EQ(run.user, "u");
   EXPECT_EQ(plan.config.config.labels.at("l"), "v");
