@@ -26,7 +26,7 @@ struct OutputFormat {
 };
 
 struct BuildCommand {
-  builder::BuildRequest request;  // its context is "" for "build -"
+  builder::BuildRequest request;  // its context is "" for "build -": an empty one
   bool dockerfile_from_stdin = false;
   bool quiet = false;
   std::filesystem::path iid_file, metadata_file;  // "" for none

@@ -38,7 +38,7 @@ struct OutputSpec {
 
 /// Everything "strake build" was asked for. Paths are as the user wrote them.
 struct BuildRequest {
-  std::filesystem::path context;                // "": none, COPY finds nothing
+  std::filesystem::path context;
   std::filesystem::path dockerfile;             // "" finds Dockerfile or Containerfile in context
   std::optional<std::string> dockerfile_text;   // read from stdin ("-f -")
   std::vector<oci::Reference> tags;

@@ -6,6 +6,7 @@
 #include "builder/cli/result_files.h"
 #include "builder/cli/terminal_io.h"
 #include "layers/base/error.h"
+#include "layers/base/files.h"
 
 namespace strake::cli {
 namespace {
@@ -65,6 +66,11 @@ void report(const BuildCommand& command, const builder::BuildOutcome& outcome) {
 void run(const BuildCommand& command, Session& session) {
   BuildRequest request = command.request;
   if (command.dockerfile_from_stdin) request.dockerfile_text = read_dockerfile();
+  base::TempDirectory empty_context;
+  if (request.context.empty()) {
+    empty_context = session.store().make_ingest("empty-context");
+    request.context = empty_context.path();
+  }
   if (request.jobs == 0) request.jobs = session.settings().jobs.value_or(0);
   if (writes_to_stdout(request) && isatty(STDOUT_FILENO) == 1)
     throw base::Error(base::ErrorCode::invalid_input, "an archive is not written to a terminal")
