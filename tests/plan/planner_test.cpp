@@ -190,7 +190,7 @@ TEST(Planner, RefusesWhatItWouldOtherwiseIgnoreAtItsLine) {
   EXPECT_THAT(failure_of("FROM scratch\nRUN --security=insecure x\n"), HasSubstr("not supported"));
   EXPECT_THAT(failure_of("FROM scratch\nCOPY --chmod=9 x /\n"), HasSubstr("line 2"));
   EXPECT_THAT(failure_of("FROM scratch\nSTOPSIGNAL NOPE\n"), HasSubstr("line 2"));
-  EXPECT_THAT(failure_of("FROM scratch\nENV a=${b:?must be given}\n"), HasSubstr("must be given"));
+  EXPECT_THAT(failure_of("FROM scratch\nENV a=\"${b:?must be given}\"\n"), HasSubstr("must be given"));
 }
 
 }  // namespace
