@@ -22,7 +22,8 @@ std::optional<layers::ImageRecord> find_by_reference(const layers::ImageStore& i
   if (!reference.digest) return std::nullopt;
   // "name@sha256:…": the name may stand with a tag, the digest is the manifest's or the index's.
   for (layers::ImageRecord& image : images.list()) {
-    if (oci::parse_reference(image.reference).repository != reference.repository) continue;
+    const std::optional<oci::Reference> name = name_of(image);
+    if (!name || name->repository != reference.repository) continue;
     const bool same_index = image.index && image.index->digest == *reference.digest;
     const bool same_manifest = std::any_of(
         image.platforms.begin(), image.platforms.end(), [&](const layers::PlatformImage& platform) {
@@ -36,7 +37,7 @@ std::optional<layers::ImageRecord> find_by_reference(const layers::ImageStore& i
 base::Error no_such_image(const layers::ImageStore& images, const std::string& word) {
   std::vector<std::string> known;
   for (const layers::ImageRecord& image : images.list())
-    known.push_back(oci::parse_reference(image.reference).familiar());
+    if (const auto name = name_of(image)) known.push_back(name->familiar());
   base::Error error(base::ErrorCode::not_found, "there is no local image " + base::quoted(word));
   if (const std::string near = base::nearest(word, known); !near.empty())
     error.set_hint("did you mean " + base::quoted(near) + "?");
@@ -44,6 +45,11 @@ base::Error no_such_image(const layers::ImageStore& images, const std::string& w
 }
 
 }  // namespace
+
+std::optional<oci::Reference> name_of(const layers::ImageRecord& image) {
+  if (image.reference.starts_with("sha256:")) return std::nullopt;
+  return oci::parse_reference(image.reference);
+}
 
 layers::ImageRecord find_image(Session& session, const std::string& word) {
   const layers::ImageStore& images = session.images();

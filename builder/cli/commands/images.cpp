@@ -17,29 +17,29 @@ struct Row {
   std::string repository, tag, digest, id, age, created, size;
 };
 
-bool matches(const std::string& pattern, const oci::Reference& name) {
+bool matches(const std::string& pattern, const std::optional<oci::Reference>& name) {
   if (pattern.empty()) return true;
+  if (!name) return false;
   const auto fits = [&](const std::string& text) {
     return fnmatch(pattern.c_str(), text.c_str(), FNM_PATHNAME) == 0;
   };
-  oci::Reference untagged = name;
+  oci::Reference untagged = *name;
   untagged.tag.reset();
   untagged.digest.reset();
-  return fits(name.familiar()) || fits(name.str()) || fits(untagged.familiar()) ||
-         fits(name.repository.str());
+  return fits(name->familiar()) || fits(name->str()) || fits(untagged.familiar()) ||
+         fits(name->repository.str());
 }
 
 Row make_row(const ImagesCommand& command, const layers::ImageRecord& image,
-             const oci::Reference& name) {
+             const std::optional<oci::Reference>& name) {
   const layers::PlatformImage& platform = choose_platform(image, std::nullopt);
   const std::optional<oci::Descriptor>& root = image.index ? image.index : platform.manifest;
   double size = 0;
   for (const oci::Layer& layer : platform.layers) size += static_cast<double>(layer.tar_size_bytes);
-  oci::Reference repository = name;
-  repository.tag.reset();
-  repository.digest.reset();
-  return {.repository = repository.familiar(),
-          .tag = name.tag.value_or("<none>"),
+  std::string repository = "<none>";
+  if (name) repository = oci::Reference{name->repository, {}, {}}.familiar();
+  return {.repository = std::move(repository),
+          .tag = name ? name->tag.value_or("<none>") : "<none>",
           .digest = root ? root->digest.str() : "<none>",
           .id = shown_id(platform.config.digest, command.full_ids),
           .age = format_age(std::time(nullptr) - image.created_seconds),
@@ -75,7 +75,7 @@ std::string table(const ImagesCommand& command, const std::vector<Row>& rows) {
 void run(const ImagesCommand& command, Session& session) {
   std::vector<Row> rows;
   for (const layers::ImageRecord& image : session.images().list()) {
-    const oci::Reference name = oci::parse_reference(image.reference);
+    const std::optional<oci::Reference> name = name_of(image);
     if (matches(command.pattern, name) && !image.platforms.empty())
       rows.push_back(make_row(command, image, name));
   }

@@ -19,14 +19,15 @@ void add_names(Json& out, Session& session, const layers::PlatformImage& image) 
   for (const layers::ImageRecord& record : session.images().list()) {
     for (const layers::PlatformImage& platform : record.platforms) {
       if (platform.config.digest != image.config.digest) continue;
-      oci::Reference name = oci::parse_reference(record.reference);
-      tags.push_back(name.familiar());
+      std::optional<oci::Reference> name = name_of(record);
+      if (!name) continue;
+      tags.push_back(name->familiar());
       const std::optional<oci::Descriptor>& root = record.index ? record.index : platform.manifest;
       if (!root) continue;
-      name.tag.reset();
-      name.digest = root->digest;
-      if (std::find(digests.begin(), digests.end(), Json(name.familiar())) == digests.end())
-        digests.push_back(name.familiar());
+      name->tag.reset();
+      name->digest = root->digest;
+      if (std::find(digests.begin(), digests.end(), Json(name->familiar())) == digests.end())
+        digests.push_back(name->familiar());
     }
   }
   out["RepoTags"] = std::move(tags);
