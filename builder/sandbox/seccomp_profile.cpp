@@ -3,6 +3,11 @@
 #include <linux/filter.h>
 #include <sched.h>
 #include <seccomp.h>
+
+// The SCMP_A macros of libseccomp are compound literals.
+#ifdef __clang__
+#pragma clang diagnostic ignored "-Wc99-extensions"
+#endif
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <unistd.h>
