@@ -13,7 +13,7 @@ namespace strake::dockerfile {
 namespace {
 
 constexpr std::pair<std::string_view, std::int64_t> kUnits[] = {
-    {"ns", 1},         {"us", 1'000},         {"µs", 1'000},           {"μs", 1'000},
+    {"ns", 1},         {"us", 1'000},        {"µs", 1'000},         {"μs", 1'000},
     {"ms", 1'000'000}, {"s", 1'000'000'000}, {"m", 60'000'000'000}, {"h", 3'600'000'000'000},
 };
 
@@ -65,9 +65,9 @@ std::chrono::nanoseconds parse_duration(std::string_view text) {
     }
     if (!has_digits) fail(text);
     const std::int64_t unit = unit_of(rest, text);
-    const auto part = static_cast<std::int64_t>(static_cast<long double>(fraction) *
-                                                static_cast<long double>(unit) /
-                                                static_cast<long double>(scale));
+    const auto part =
+        static_cast<std::int64_t>(static_cast<long double>(fraction) *
+                                  static_cast<long double>(unit) / static_cast<long double>(scale));
     if (whole > (kMax - part) / unit || whole * unit + part > kMax - total) fail(text);
     total += whole * unit + part;
   }

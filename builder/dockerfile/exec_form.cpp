@@ -5,8 +5,8 @@
 #include "layers/base/error.h"
 
 // The JSON of exec forms (RFC 8259). Whether a text is JSON at all decides its meaning: `["a"] b`
-// and `['a']` are commands for a shell. So this is a strict reader that answers yes or no, and keeps
-// the strings of the outermost array.
+// and `['a']` are commands for a shell. So this is a strict reader that answers yes or no, and
+// keeps the strings of the outermost array.
 
 namespace strake::dockerfile {
 

@@ -215,8 +215,8 @@ class Expander {
     const bool trims = operation == '#' || operation == '%';
     if (modifier.size() != (empty_is_unset ? 2U : 1U) || (empty_is_unset && trims) ||
         std::string_view("-+?#%").find(operation) == std::string_view::npos)
-      throw Error(ErrorCode::invalid_input, "unsupported modifier " + excerpt(modifier) + " in ${" +
-                                                excerpt(name) + "…}")
+      throw Error(ErrorCode::invalid_input,
+                  "unsupported modifier " + excerpt(modifier) + " in ${" + excerpt(name) + "…}")
           .hint("use one of :- - :+ + :? ? # ## % %% / and //");
 
     // The word is expanded even when it is not used: its errors and its variables count.
@@ -231,9 +231,10 @@ class Expander {
         return missing ? std::string() : word;
       case '?':
         if (!missing) return std::string(*value);
-        fail(name + ": " + (!word.empty() ? word
-                            : value       ? "is not allowed to be empty"
-                                          : "is not allowed to be unset"));
+        fail(name + ": " +
+             (!word.empty() ? word
+              : value       ? "is not allowed to be empty"
+                            : "is not allowed to be unset"));
       default:
         return trim_value(value.value_or(""), word, operation);
     }

@@ -19,8 +19,8 @@ struct ExpansionOptions {
   char escape = '\\';        // from the escape directive
   bool keep_quotes = false;  // quotes group, and stay in the result
   bool keep_escapes = false;
-  bool quotes_are_text = false;  // quotes mean nothing: here-document bodies
-  bool keep_unset = false;       // an unset variable stays as written: for display
+  bool quotes_are_text = false;               // quotes mean nothing: here-document bodies
+  bool keep_unset = false;                    // an unset variable stays as written: for display
   std::size_t max_bytes = kMaxExpandedBytes;  // of the result
 };
 

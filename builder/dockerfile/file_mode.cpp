@@ -17,7 +17,8 @@ constexpr std::uint32_t kUser = 04700, kGroup = 02070, kOther = 0007;
 constexpr std::uint32_t kClasses = kUser | kGroup | kOther, kSticky = 01000;
 
 [[noreturn]] void fail(std::string_view text) {
-  throw base::Error(base::ErrorCode::invalid_input, "invalid file mode " + excerpt(text) + " for --chmod")
+  throw base::Error(base::ErrorCode::invalid_input,
+                    "invalid file mode " + excerpt(text) + " for --chmod")
       .hint("use an octal number up to 07777, or a form as in \"u=rwX,go=rX\"");
 }
 

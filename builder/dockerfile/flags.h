@@ -23,8 +23,8 @@ class FlagSet {
   void parse(const std::vector<std::string>& flags) const;
 
  private:
-  using Target = std::variant<std::optional<std::string>*, std::vector<std::string>*,
-                              std::optional<bool>*>;
+  using Target =
+      std::variant<std::optional<std::string>*, std::vector<std::string>*, std::optional<bool>*>;
 
   const Target& find(std::string_view name) const;
 

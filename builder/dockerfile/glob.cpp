@@ -9,9 +9,9 @@
 #include "builder/dockerfile/words.h"
 #include "layers/base/error.h"
 
-// A pattern is a list of tokens, and an automaton whose state i means: the tokens before i have been
-// matched. All states that are possible after each character of the path are kept as a set of bits,
-// so there is no backtracking.
+// A pattern is a list of tokens, and an automaton whose state i means: the tokens before i have
+// been matched. All states that are possible after each character of the path are kept as a set of
+// bits, so there is no backtracking.
 
 namespace strake::dockerfile {
 
@@ -77,9 +77,7 @@ class Glob::Run {
 
   bool has(std::size_t state) const { return (now_[state / 64] >> state % 64 & 1) != 0; }
 
-  static void add(Set set, std::size_t state) {
-    set[state / 64] |= std::uint64_t{1} << state % 64;
-  }
+  static void add(Set set, std::size_t state) { set[state / 64] |= std::uint64_t{1} << state % 64; }
 
   /// Adds `state`, and the states behind it that need no character.
   void enter(Set set, std::size_t state) const {
@@ -123,7 +121,8 @@ Glob::Glob(std::string_view pattern, Dialect dialect) : text_(pattern) {
 }
 
 void Glob::fail() const {
-  throw base::Error(base::ErrorCode::invalid_input, "syntax error in the pattern " + excerpt(text_));
+  throw base::Error(base::ErrorCode::invalid_input,
+                    "syntax error in the pattern " + excerpt(text_));
 }
 
 void Glob::compile(std::string_view rest, Dialect dialect) {

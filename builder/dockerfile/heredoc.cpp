@@ -12,7 +12,9 @@ namespace strake::dockerfile {
 
 namespace {
 
-std::optional<std::string_view> nothing_is_set(std::string_view) { return std::nullopt; }
+std::optional<std::string_view> nothing_is_set(std::string_view) {
+  return std::nullopt;
+}
 
 /// The words of a shell command, quotes and all. Nothing expands, so the text cannot grow.
 std::vector<std::string> words_as_written(std::string_view text) {

@@ -21,7 +21,8 @@ struct Heredoc {
   bool operator==(const Heredoc&) const = default;
 };
 
-/// The here-document that `word` announces, still without content. Empty when `word` announces none.
+/// The here-document that `word` announces, still without content. Empty when `word` announces
+/// none.
 std::optional<Heredoc> parse_heredoc_word(std::string_view word);
 
 /// All here-documents that the words of `line` announce, in order. A line whose quotes do not match

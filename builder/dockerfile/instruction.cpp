@@ -10,8 +10,7 @@ RunScript run_script(const Run& run) {
     return {heredoc.content.starts_with("#!"), heredoc.name, heredoc.body()};
   }
   RunScript script{false, {}, shell->text};
-  for (const Heredoc& heredoc : run.heredocs)
-    script.text += "\n" + heredoc.content + heredoc.name;
+  for (const Heredoc& heredoc : run.heredocs) script.text += "\n" + heredoc.content + heredoc.name;
   return script;
 }
 

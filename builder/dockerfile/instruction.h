@@ -37,7 +37,7 @@ struct KeyValue {
 };
 
 struct From {
-  std::string image;  // reference or stage name, unexpanded
+  std::string image;                    // reference or stage name, unexpanded
   std::optional<std::string> platform;  // unexpanded
   std::string name;                     // AS name, lower case; empty: unnamed
   std::string name_as_written;
@@ -97,15 +97,33 @@ struct Arg {
   std::vector<Declaration> declarations;
 };
 
-struct Workdir { std::string path; };
-struct User { std::string user; };
-struct Expose { std::vector<std::string> words; };  // see ports.h
-struct Volume { std::vector<std::string> paths; };
-struct Shell { std::vector<std::string> argv; };
-struct Stopsignal { std::string signal; };  // see signal.h
-struct Entrypoint { CommandLine command; };
-struct Cmd { CommandLine command; };
-struct Maintainer { std::string name; };
+struct Workdir {
+  std::string path;
+};
+struct User {
+  std::string user;
+};
+struct Expose {
+  std::vector<std::string> words;  // see ports.h
+};
+struct Volume {
+  std::vector<std::string> paths;
+};
+struct Shell {
+  std::vector<std::string> argv;
+};
+struct Stopsignal {
+  std::string signal;  // see signal.h
+};
+struct Entrypoint {
+  CommandLine command;
+};
+struct Cmd {
+  CommandLine command;
+};
+struct Maintainer {
+  std::string name;
+};
 
 struct Healthcheck {
   bool none = false;  // HEALTHCHECK NONE; nothing else is set then
@@ -117,7 +135,9 @@ struct Healthcheck {
 
 /// A trigger: the text of another instruction, kept as written (here-documents included) because
 /// images store it so. See parse_trigger().
-struct Onbuild { std::string text; };
+struct Onbuild {
+  std::string text;
+};
 
 using Operation =
     std::variant<From, Run, Copy, Add, Env, Label, Arg, Workdir, User, Expose, Volume, Shell,
@@ -125,9 +145,9 @@ using Operation =
 
 struct Instruction {
   base::SourceRange where;
-  std::string name;      // "COPY"
-  std::string keyword;   // as written: "Copy"
-  std::string original;  // continuation lines joined, no here-document bodies
+  std::string name;                   // "COPY"
+  std::string keyword;                // as written: "Copy"
+  std::string original;               // continuation lines joined, no here-document bodies
   std::vector<std::string> flags;     // "--link", "--from=build": quotes and escapes resolved
   std::vector<std::string> comments;  // the comment lines above it, without "#"
   Operation operation;

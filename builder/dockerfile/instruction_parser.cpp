@@ -120,7 +120,8 @@ void parse_sources_and_destination(const Request& request, Transfer& transfer) {
   std::optional<std::vector<std::string>> elements = parse_exec_form(text);
   const bool is_json = elements.has_value();
   std::vector<std::string> words = is_json ? std::move(*elements) : split_blanks(text);
-  require_arguments(request, words.size() >= 2, "at least two arguments: sources and a destination");
+  require_arguments(request, words.size() >= 2,
+                    "at least two arguments: sources and a destination");
   transfer.destination = std::move(words.back());
   words.pop_back();
   if (is_json) {  // there, "<<" starts a file name like any other
@@ -139,9 +140,8 @@ void parse_sources_and_destination(const Request& request, Transfer& transfer) {
       continue;
     }
     // Both are in the order of the line.
-    unused = std::find_if(unused, end, [&](const Heredoc& heredoc) {
-      return heredoc.name == announced->name;
-    });
+    unused = std::find_if(unused, end,
+                          [&](const Heredoc& heredoc) { return heredoc.name == announced->name; });
     if (unused == end) fail("the here-document " + excerpt(word) + " has no content");
     transfer.heredocs.push_back(*unused++);
   }
@@ -236,10 +236,18 @@ Operation parse_arg(const Request& request) {
   return arg;
 }
 
-Operation parse_workdir(const Request& request) { return Workdir{parse_single(request)}; }
-Operation parse_user(const Request& request) { return User{parse_single(request)}; }
-Operation parse_stopsignal(const Request& request) { return Stopsignal{parse_single(request)}; }
-Operation parse_maintainer(const Request& request) { return Maintainer{parse_single(request)}; }
+Operation parse_workdir(const Request& request) {
+  return Workdir{parse_single(request)};
+}
+Operation parse_user(const Request& request) {
+  return User{parse_single(request)};
+}
+Operation parse_stopsignal(const Request& request) {
+  return Stopsignal{parse_single(request)};
+}
+Operation parse_maintainer(const Request& request) {
+  return Maintainer{parse_single(request)};
+}
 
 Operation parse_expose(const Request& request) {
   FlagSet().parse(request.statement.flags);
@@ -380,9 +388,8 @@ constexpr std::pair<std::string_view, Parser> kParsers[] = {
 
 /// Could be meant as an instruction.
 bool is_word(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-  });
+  return std::all_of(text.begin(), text.end(),
+                     [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); });
 }
 
 [[noreturn]] void fail_unknown(const Statement& statement) {
@@ -402,14 +409,14 @@ bool is_word(std::string_view text) {
 
 Instruction parse_instruction(Statement statement, char escape) {
   try {
-    const auto found = std::find_if(std::begin(kParsers), std::end(kParsers), [&](const auto& known) {
-      return known.first == statement.name;
-    });
+    const auto found =
+        std::find_if(std::begin(kParsers), std::end(kParsers),
+                     [&](const auto& known) { return known.first == statement.name; });
     if (found == std::end(kParsers)) fail_unknown(statement);
     Operation operation = found->second(Request{statement, escape});
-    return Instruction{std::move(statement.where),    std::move(statement.name),
-                       std::move(statement.keyword),  std::move(statement.original),
-                       std::move(statement.flags),    std::move(statement.comments),
+    return Instruction{std::move(statement.where),   std::move(statement.name),
+                       std::move(statement.keyword), std::move(statement.original),
+                       std::move(statement.flags),   std::move(statement.comments),
                        std::move(operation)};
   } catch (Error& error) {
     error.set_location(statement.where);

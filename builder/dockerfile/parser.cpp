@@ -71,8 +71,7 @@ Dockerfile parse(const SourceFile& source, const Limits& limits) {
   Dockerfile file;
   OrderCheck order(limits);
   while (std::optional<Statement> statement = reader.next()) {
-    file.instructions.push_back(
-        parse_instruction(std::move(*statement), block.directives.escape));
+    file.instructions.push_back(parse_instruction(std::move(*statement), block.directives.escape));
     order.add(file.instructions.back());
   }
   order.finish(source.range(reader.lines_read()));

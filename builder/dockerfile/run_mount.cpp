@@ -120,16 +120,17 @@ MountType find_type(const RunMount& mount, const WordExpander& expand) {
   MountType type = MountType::bind;
   for (const MountOption& option : mount.options)
     if (option.key == "type" && option.value)
-      type = parse_enum("mount type", expand(*option.value),
-                        {MountType::bind, MountType::cache, MountType::tmpfs, MountType::secret,
-                         MountType::ssh});
+      type = parse_enum(
+          "mount type", expand(*option.value),
+          {MountType::bind, MountType::cache, MountType::tmpfs, MountType::secret, MountType::ssh});
   return type;
 }
 
 void apply_number(Mount& mount, const MountOption& option, const std::string& value) {
   if (option.key == "mode") {
     mount.mode = parse_number(option, value, 8);
-    if (*mount.mode > 07777) fail("invalid value " + excerpt(value) + " for the mount option \"mode\"");
+    if (*mount.mode > 07777)
+      fail("invalid value " + excerpt(value) + " for the mount option \"mode\"");
   } else {
     (option.key == "uid" ? mount.uid : mount.gid) = parse_number(option, value, 10);
   }
@@ -166,8 +167,9 @@ void apply_option(Mount& mount, const MountOption& option, const WordExpander& e
   } else if (key == "size") {
     mount.size_bytes = parse_size(*value);
   } else if (key == "sharing") {
-    mount.sharing = parse_enum("sharing value", *value,
-                               {CacheSharing::shared, CacheSharing::private_, CacheSharing::locked});
+    mount.sharing =
+        parse_enum("sharing value", *value,
+                   {CacheSharing::shared, CacheSharing::private_, CacheSharing::locked});
   }
 }
 

@@ -10,15 +10,15 @@ namespace strake::dockerfile {
 
 namespace {
 
-// The numbers of Linux on amd64 and arm64, whatever machine this runs on. The first two signals that
-// libc keeps for itself are 32 and 33, so RTMIN is 34.
+// The numbers of Linux on amd64 and arm64, whatever machine this runs on. The first two signals
+// that libc keeps for itself are 32 and 33, so RTMIN is 34.
 constexpr std::pair<std::string_view, int> kSignals[] = {
-    {"HUP", 1},     {"INT", 2},    {"QUIT", 3},  {"ILL", 4},    {"TRAP", 5},    {"ABRT", 6},
-    {"IOT", 6},     {"BUS", 7},    {"FPE", 8},   {"KILL", 9},   {"USR1", 10},   {"SEGV", 11},
-    {"USR2", 12},   {"PIPE", 13},  {"ALRM", 14}, {"TERM", 15},  {"STKFLT", 16}, {"CHLD", 17},
-    {"CLD", 17},    {"CONT", 18},  {"STOP", 19}, {"TSTP", 20},  {"TTIN", 21},   {"TTOU", 22},
-    {"URG", 23},    {"XCPU", 24},  {"XFSZ", 25}, {"VTALRM", 26}, {"PROF", 27},  {"WINCH", 28},
-    {"IO", 29},     {"POLL", 29},  {"PWR", 30},  {"SYS", 31},   {"UNUSED", 31}, {"RTMIN", 34},
+    {"HUP", 1},    {"INT", 2},   {"QUIT", 3},  {"ILL", 4},     {"TRAP", 5},    {"ABRT", 6},
+    {"IOT", 6},    {"BUS", 7},   {"FPE", 8},   {"KILL", 9},    {"USR1", 10},   {"SEGV", 11},
+    {"USR2", 12},  {"PIPE", 13}, {"ALRM", 14}, {"TERM", 15},   {"STKFLT", 16}, {"CHLD", 17},
+    {"CLD", 17},   {"CONT", 18}, {"STOP", 19}, {"TSTP", 20},   {"TTIN", 21},   {"TTOU", 22},
+    {"URG", 23},   {"XCPU", 24}, {"XFSZ", 25}, {"VTALRM", 26}, {"PROF", 27},   {"WINCH", 28},
+    {"IO", 29},    {"POLL", 29}, {"PWR", 30},  {"SYS", 31},    {"UNUSED", 31}, {"RTMIN", 34},
     {"RTMAX", 64},
 };
 constexpr int kRealTimeMin = 34, kRealTimeMax = 64;

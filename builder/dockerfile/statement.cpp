@@ -16,9 +16,13 @@ std::string_view without_line_end(std::string_view line) {
   return line;
 }
 
-bool is_comment(std::string_view line) { return trim_left(line).starts_with('#'); }
+bool is_comment(std::string_view line) {
+  return trim_left(line).starts_with('#');
+}
 
-bool is_blank(std::string_view line) { return trim_left(line).empty(); }
+bool is_blank(std::string_view line) {
+  return trim_left(line).empty();
+}
 
 /// Only instructions that take files or a script do; in an exec form, `<<` is an ordinary argument.
 bool can_have_heredocs(const Statement& statement) {
@@ -46,10 +50,7 @@ Statement split_statement(std::string_view line) {
 
 StatementReader::StatementReader(std::string_view text, char escape, int directive_lines,
                                  Locate locate)
-    : rest_(text),
-      escape_(escape),
-      directive_lines_(directive_lines),
-      locate_(std::move(locate)) {
+    : rest_(text), escape_(escape), directive_lines_(directive_lines), locate_(std::move(locate)) {
   if (rest_.starts_with(kByteOrderMark)) rest_.remove_prefix(kByteOrderMark.size());
 }
 

@@ -9,10 +9,10 @@
 #include "builder/dockerfile/words.h"
 #include "layers/base/error.h"
 
-// A pattern is a list of segments with a `*` between each two. Matching places one segment after the
-// other, each as early as it goes (the last one as late as it goes, for the longest match): since a
-// star takes anything on its line, an earlier place never spoils a later segment. No backtracking,
-// so no pattern takes exponential time.
+// A pattern is a list of segments with a `*` between each two. Matching places one segment after
+// the other, each as early as it goes (the last one as late as it goes, for the longest match):
+// since a star takes anything on its line, an earlier place never spoils a later segment. No
+// backtracking, so no pattern takes exponential time.
 
 namespace strake::dockerfile {
 
@@ -204,9 +204,8 @@ std::string replace_all(std::string_view value, std::string_view pattern,
     if (match->end > copied || match->begin == 0)
       append_template(out, with, view.substr(match->begin, match->end - match->begin));
     if (out.size() > max_bytes)
-      throw Error(ErrorCode::invalid_input,
-                  "the result of a substitution is longer than " + std::to_string(max_bytes) +
-                      " bytes");
+      throw Error(ErrorCode::invalid_input, "the result of a substitution is longer than " +
+                                                std::to_string(max_bytes) + " bytes");
     copied = match->end;
     from = std::max(match->end, from + 1);
   }

@@ -14,8 +14,8 @@ using testing::IsEmpty;
 class Variables {
  public:
   std::map<std::string, std::string, std::less<>> values = {
-      {"F", "foo"}, {"E", ""}, {"P", "a/b/c.tar.gz"}, {"S", "a b  c"}, {"U", "ünï"}, {"D", "$F"},
-      {"naïve1", "yes"}};
+      {"F", "foo"}, {"E", ""},   {"P", "a/b/c.tar.gz"}, {"S", "a b  c"},
+      {"U", "ünï"}, {"D", "$F"}, {"naïve1", "yes"}};
 
   Lookup lookup() const {
     return [this](std::string_view name) -> std::optional<std::string_view> {
@@ -140,8 +140,7 @@ TEST(Expansion, RefusesWhatIsNotClosed) {
 
 TEST(Expansion, ReportsTheVariablesItMet) {
   const Variables variables;
-  const VariableUse use =
-      expand_word("$F${F:+${A}}${B:-$E}'$C'\\$G", variables.lookup()).variables;
+  const VariableUse use = expand_word("$F${F:+${A}}${B:-$E}'$C'\\$G", variables.lookup()).variables;
   EXPECT_THAT(use.used, ElementsAre("E", "F"));
   EXPECT_THAT(use.unmatched, ElementsAre("A", "B"));
 }
@@ -171,8 +170,9 @@ TEST(Expansion, PatternsTakeNoExponentialTime) {
   variables.values["L"] = std::string(100'000, 'a');
   const std::string pattern = repeat("*a", 100) + "b";
   for (const char* form : {"#", "##", "%", "%%"})
-    EXPECT_EQ(expand_word("${L" + std::string(form) + pattern + "}", variables.lookup()).text.size(),
-              100'000U);
+    EXPECT_EQ(
+        expand_word("${L" + std::string(form) + pattern + "}", variables.lookup()).text.size(),
+        100'000U);
   EXPECT_EQ(expand_word("${L//" + pattern + "/x}", variables.lookup()).text.size(), 100'000U);
   EXPECT_THAT(error_text("${F#" + std::string(4097, 'a') + "}"), HasSubstr("at most 4096"));
 }

@@ -56,7 +56,8 @@ TEST(Glob, BackslashMakesTheNextCharacterLiteral) {
 }
 
 TEST(Glob, RefusesMalformedPatterns) {
-  for (const char* pattern : {"[", "[]", "[a", "[^]", "[a-]", "[-]", "[]a]", "a\\", "[\\", "x[a-\\"}) {
+  for (const char* pattern :
+       {"[", "[]", "[a", "[^]", "[a-]", "[-]", "[]a]", "a\\", "[\\", "x[a-\\"}) {
     EXPECT_THAT(error_of([&] { path_match(pattern, "x"); }).what(), HasSubstr("syntax error"))
         << pattern;
     EXPECT_THROW(deep_match(pattern, "x"), base::Error) << pattern;

@@ -23,7 +23,8 @@ std::vector<std::string> read(const std::string& text) {
 }
 
 TEST(IgnoreFile, HasAPatternALine) {
-  EXPECT_THAT(read("\xEF\xBB\xBF" "a\n# comment\n /b/ \n\n\t./c/../d\r\n! /e\n"),
+  EXPECT_THAT(read("\xEF\xBB\xBF"
+                   "a\n# comment\n /b/ \n\n\t./c/../d\r\n! /e\n"),
               ElementsAre("a", "b", "d", "!e"));
 }
 
@@ -105,8 +106,8 @@ TEST(IgnoreMatcher, WalkKnowsWhichDirectoriesToSkip) {
 
 TEST(IgnoreMatcher, WalkDecidesLikeASingleQuestion) {
   const IgnoreMatcher ignore = matcher("a\n!a/b\na/b/c\n!**/*.keep\n*/x\n");
-  const std::string paths[] = {"a", "a/b", "a/b/c", "a/b/c/d.keep", "a/b/c/e", "a/x", "q", "q/x",
-                               "q/x/y", "q/x/y.keep", "a/b/z"};
+  const std::string paths[] = {"a", "a/b", "a/b/c", "a/b/c/d.keep", "a/b/c/e", "a/x",
+                               "q", "q/x", "q/x/y", "q/x/y.keep",   "a/b/z"};
   for (const std::string& path : paths) {
     IgnoreMatcher::Directory directory = ignore.root();
     for (std::size_t slash = path.find('/'); slash != std::string::npos;

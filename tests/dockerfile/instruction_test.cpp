@@ -15,7 +15,9 @@ std::vector<std::string> argv_of(const CommandLine& command) {
   return std::get<ExecForm>(command).argv;
 }
 
-std::string shell_text_of(const CommandLine& command) { return std::get<ShellForm>(command).text; }
+std::string shell_text_of(const CommandLine& command) {
+  return std::get<ShellForm>(command).text;
+}
 
 std::string error_text(const std::string& instruction) {
   const base::Error error = parse_error("FROM a\n" + instruction);
@@ -24,8 +26,10 @@ std::string error_text(const std::string& instruction) {
 }
 
 TEST(ExecForm, IsAJsonArrayOfStrings) {
-  EXPECT_THAT(argv_of(parse_as<Cmd>(R"(CMD [ "a" ,"b c", "\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00" ] )").command),
-              ElementsAre("a", "b c", "\"\\/\b\f\n\r\té😀"));
+  EXPECT_THAT(
+      argv_of(
+          parse_as<Cmd>(R"(CMD [ "a" ,"b c", "\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00" ] )").command),
+      ElementsAre("a", "b c", "\"\\/\b\f\n\r\té😀"));
 }
 
 TEST(ExecForm, MayBeEmptyWhichIsNotTheSameAsNoText) {
@@ -52,8 +56,10 @@ TEST(ExecForm, ReplacesHalfASurrogatePair) {
 }
 
 TEST(FromInstruction, NamesAnImageAndPerhapsAStage) {
-  const From from = std::get<From>(
-      parse_text("FROM --platform=$BUILDPLATFORM golang:1 as Build.x-1_\n").instructions[0].operation);
+  const From from =
+      std::get<From>(parse_text("FROM --platform=$BUILDPLATFORM golang:1 as Build.x-1_\n")
+                         .instructions[0]
+                         .operation);
   EXPECT_EQ(from.image, "golang:1");
   EXPECT_THAT(from.platform, Optional(std::string("$BUILDPLATFORM")));
   EXPECT_EQ(from.name, "build.x-1_");
@@ -76,7 +82,8 @@ TEST(RunInstruction, KeepsShellTextVerbatim) {
 
 TEST(RunInstruction, HasTypedFlags) {
   const dockerfile::Run run = parse_as<dockerfile::Run>(
-      "RUN --mount=type=cache,target=/c --mount=from=b,target=/b --network=none --security=insecure "
+      "RUN --mount=type=cache,target=/c --mount=from=b,target=/b --network=none "
+      "--security=insecure "
       "--device=vendor.com/gpu=all,required make");
   ASSERT_EQ(run.mounts.size(), 2U);
   EXPECT_EQ(run.mounts[0].text, "type=cache,target=/c");
@@ -113,7 +120,8 @@ TEST(CopyInstruction, NeedsTwoArguments) {
 }
 
 TEST(AddInstruction, HasItsOwnFlags) {
-  const Add add = parse_as<Add>("ADD --checksum=sha256:0 --keep-git-dir --unpack=false http://x /y");
+  const Add add =
+      parse_as<Add>("ADD --checksum=sha256:0 --keep-git-dir --unpack=false http://x /y");
   EXPECT_THAT(add.checksum, Optional(std::string("sha256:0")));
   EXPECT_THAT(add.keep_git_dir, Optional(true));
   EXPECT_THAT(add.unpack, Optional(false));
@@ -123,9 +131,9 @@ TEST(AddInstruction, HasItsOwnFlags) {
 TEST(EnvInstruction, ReadsPairsWithQuotesAndEscapesInPlace) {
   const Env env = parse_as<Env>(R"(ENV a="b c" d='e f' g=h\ i j= k="\"")");
   EXPECT_FALSE(env.legacy_form);
-  EXPECT_THAT(env.pairs, ElementsAre(KeyValue{"a", "\"b c\""}, KeyValue{"d", "'e f'"},
-                                     KeyValue{"g", "h\\ i"}, KeyValue{"j", ""},
-                                     KeyValue{"k", "\"\\\"\""}));
+  EXPECT_THAT(env.pairs,
+              ElementsAre(KeyValue{"a", "\"b c\""}, KeyValue{"d", "'e f'"}, KeyValue{"g", "h\\ i"},
+                          KeyValue{"j", ""}, KeyValue{"k", "\"\\\"\""}));
 }
 
 TEST(EnvInstruction, TakesTheRestOfTheLineInTheOldForm) {
@@ -187,7 +195,8 @@ TEST(ShellInstruction, IsJsonOnly) {
 
 TEST(HealthcheckInstruction, ReadsItsTimesAndTest) {
   const Healthcheck check = parse_as<Healthcheck>(
-      "HEALTHCHECK --interval=1m30s --timeout=1ms --start-period=0s --start-interval=2s --retries=3 "
+      "HEALTHCHECK --interval=1m30s --timeout=1ms --start-period=0s --start-interval=2s "
+      "--retries=3 "
       "cmd curl  x");
   EXPECT_FALSE(check.none);
   EXPECT_EQ(shell_text_of(check.test), "curl  x");
@@ -215,7 +224,8 @@ TEST(HealthcheckInstruction, RefusesNonsense) {
 }
 
 TEST(OnbuildInstruction, KeepsTheTriggerAsWritten) {
-  EXPECT_EQ(parse_as<Onbuild>("onbuild   COPY  --chown=\"1\" a   $B").text, "COPY  --chown=\"1\" a   $B");
+  EXPECT_EQ(parse_as<Onbuild>("onbuild   COPY  --chown=\"1\" a   $B").text,
+            "COPY  --chown=\"1\" a   $B");
   EXPECT_EQ(parse_as<Onbuild>("ONBUILD RUN <<A <<-B\n1\nA\n\t2\n\tB\n").text,
             "RUN <<A <<-B\n1\nA\n\t2\nB");
 }
@@ -223,7 +233,8 @@ TEST(OnbuildInstruction, KeepsTheTriggerAsWritten) {
 TEST(OnbuildInstruction, RefusesWhatCannotBeATrigger) {
   EXPECT_THAT(error_text("ONBUILD"), HasSubstr("at least one argument"));
   for (const char* name : {"ONBUILD", "FROM", "maintainer"})
-    EXPECT_THAT(error_text(std::string("ONBUILD ") + name + " x"), HasSubstr("not allowed")) << name;
+    EXPECT_THAT(error_text(std::string("ONBUILD ") + name + " x"), HasSubstr("not allowed"))
+        << name;
   EXPECT_THAT(error_text("ONBUILD ENV a"), HasSubstr("two arguments"));
   EXPECT_THAT(error_text("ONBUILD NOSUCH x"), HasSubstr("unknown instruction"));
 }

@@ -17,8 +17,8 @@ std::string run_text(const std::string& text) {
 // ---- Directives
 
 TEST(Directives, StandAtTheVeryTop) {
-  const Dockerfile file =
-      parse_text("# syntax=docker/dockerfile:1\n#ESCAPE = `\n# check=skip=A, B;error=true\nFROM a\n");
+  const Dockerfile file = parse_text(
+      "# syntax=docker/dockerfile:1\n#ESCAPE = `\n# check=skip=A, B;error=true\nFROM a\n");
   EXPECT_EQ(file.directives.syntax, "docker/dockerfile:1");
   EXPECT_EQ(file.directives.escape, '`');
   EXPECT_THAT(file.directives.check.skip, ElementsAre("A", "B"));
@@ -81,8 +81,9 @@ TEST(Lines, MayHaveBlanksBehindTheContinuationCharacter) {
 TEST(Lines, DoNotContinueBehindAnEscapedEscape) {
   const Dockerfile file = parse_text("FROM a\nRUN x \\\\\nRUN y\n");
   ASSERT_EQ(file.instructions.size(), 3U);
-  EXPECT_EQ(std::get<ShellForm>(std::get<dockerfile::Run>(file.instructions[1].operation).command).text,
-            "x \\\\");
+  EXPECT_EQ(
+      std::get<ShellForm>(std::get<dockerfile::Run>(file.instructions[1].operation).command).text,
+      "x \\\\");
 }
 
 TEST(Lines, ContinueWithTheEscapeCharacterOfTheFile) {
@@ -133,7 +134,8 @@ TEST(Lines, AreCountedFromOneOverTheWholeStatement) {
   EXPECT_EQ(file.instructions[2].where.first_line, 6);
   EXPECT_EQ(file.instructions[2].where.last_line, 9);
   EXPECT_EQ(file.instructions[3].where.first_line, 10);
-  EXPECT_EQ(*file.instructions[3].where.text, "\nFROM a\n\nRUN x \\\n y\nCOPY <<E /f\n1\n2\nE\nRUN z");
+  EXPECT_EQ(*file.instructions[3].where.text,
+            "\nFROM a\n\nRUN x \\\n y\nCOPY <<E /f\n1\n2\nE\nRUN z");
 }
 
 TEST(Lines, HaveNoLengthLimitOfTheirOwn) {
@@ -199,7 +201,8 @@ TEST(Flags, UnknownAreRefusedWithTheNearestOne) {
 }
 
 TEST(Flags, CanBeGivenOnceUnlessTheyAreLists) {
-  EXPECT_THAT(parse_error("FROM a\nCOPY --chown=1 --chown=2 a b").what(), HasSubstr("more than once"));
+  EXPECT_THAT(parse_error("FROM a\nCOPY --chown=1 --chown=2 a b").what(),
+              HasSubstr("more than once"));
   EXPECT_THAT(parse_as<Copy>("COPY --exclude=a --exclude=b . /").transfer.excludes,
               ElementsAre("a", "b"));
 }
@@ -216,7 +219,8 @@ TEST(Flags, NeedAValueUnlessTheyAreBoolean) {
 // ---- Here-documents
 
 TEST(Heredoc, OfRunIsReadUpToItsName) {
-  const dockerfile::Run run = parse_as<dockerfile::Run>("RUN <<EOF\nx\n# not a comment \\\n\n EOF\nEOF\n");
+  const dockerfile::Run run =
+      parse_as<dockerfile::Run>("RUN <<EOF\nx\n# not a comment \\\n\n EOF\nEOF\n");
   ASSERT_EQ(run.heredocs.size(), 1U);
   EXPECT_EQ(run.heredocs[0].content, "x\n# not a comment \\\n\n EOF\n");
   EXPECT_TRUE(run.heredocs[0].expand);
@@ -230,7 +234,8 @@ TEST(Heredoc, WithADashLosesLeadingTabsOnly) {
 }
 
 TEST(Heredoc, SeveralAreReadInOrder) {
-  const dockerfile::Run run = parse_as<dockerfile::Run>("RUN cat 3<<A 4<<-'B' >x\n1\nA\n\t2\n\tB\n");
+  const dockerfile::Run run =
+      parse_as<dockerfile::Run>("RUN cat 3<<A 4<<-'B' >x\n1\nA\n\t2\n\tB\n");
   ASSERT_EQ(run.heredocs.size(), 2U);
   EXPECT_EQ(run.heredocs[0], (Heredoc{"A", "1\n", true, false, 3}));
   EXPECT_EQ(run.heredocs[1], (Heredoc{"B", "\t2\n", false, true, 4}));
@@ -254,7 +259,8 @@ TEST(Heredoc, NeedsToStartAWord) {
 
 TEST(Heredoc, InsideQuotesIsText) {
   EXPECT_THAT(parse_as<dockerfile::Run>("RUN echo 'a <<E'").heredocs, IsEmpty());
-  EXPECT_THAT(parse_as<dockerfile::Run>("RUN echo it's <<E").heredocs, IsEmpty()) << "unbalanced quotes";
+  EXPECT_THAT(parse_as<dockerfile::Run>("RUN echo it's <<E").heredocs, IsEmpty())
+      << "unbalanced quotes";
 }
 
 TEST(Heredoc, DoesNotExistInExecForm) {
@@ -282,7 +288,8 @@ TEST(Heredoc, IsASourceOfCopyButNotItsDestination) {
 }
 
 TEST(Heredoc, ThatIsTheWholeCommandMayNameItsInterpreter) {
-  const RunScript script = run_script(parse_as<dockerfile::Run>("RUN <<EOF\n#!/usr/bin/env python3\nprint(1)\nEOF\n"));
+  const RunScript script =
+      run_script(parse_as<dockerfile::Run>("RUN <<EOF\n#!/usr/bin/env python3\nprint(1)\nEOF\n"));
   EXPECT_TRUE(script.has_interpreter);
   EXPECT_EQ(script.name, "EOF");
   EXPECT_FALSE(run_script(parse_as<dockerfile::Run>("RUN cat <<EOF\n#!x\nEOF\n")).has_interpreter);
@@ -303,7 +310,8 @@ TEST(Limit, OfTheFileSizeIsExact) {
   const Limits limits{.file_bytes = 100};
   const std::string head = "FROM a\n#";
   EXPECT_NO_THROW(parse(SourceFile("D", head + std::string(100 - head.size(), 'x')), limits));
-  EXPECT_THROW(parse(SourceFile("D", head + std::string(101 - head.size(), 'x')), limits), base::Error);
+  EXPECT_THROW(parse(SourceFile("D", head + std::string(101 - head.size(), 'x')), limits),
+               base::Error);
 }
 
 TEST(Limit, OfInstructionsIsExact) {

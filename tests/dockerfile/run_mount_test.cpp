@@ -10,9 +10,13 @@ using testing::HasSubstr;
 using testing::Optional;
 
 /// Knows one variable.
-std::string expand(std::string_view word) { return word == "$T" ? "/target" : std::string(word); }
+std::string expand(std::string_view word) {
+  return word == "$T" ? "/target" : std::string(word);
+}
 
-Mount resolve(std::string_view text) { return resolve_mount(parse_run_mount(text), expand); }
+Mount resolve(std::string_view text) {
+  return resolve_mount(parse_run_mount(text), expand);
+}
 
 std::string error_text(std::string_view text) {
   return error_of([&] { resolve(text); }).what();
@@ -47,8 +51,8 @@ TEST(Mount, DefaultsFollowTheType) {
 }
 
 TEST(Mount, HasAllOptions) {
-  const Mount cache = resolve(
-      "type=cache,id=i,target=/c,sharing=LOCKED,from=b,source=/s,mode=0750,uid=1,gid=2,ro");
+  const Mount cache =
+      resolve("type=cache,id=i,target=/c,sharing=LOCKED,from=b,source=/s,mode=0750,uid=1,gid=2,ro");
   EXPECT_EQ(cache, (Mount{.type = MountType::cache,
                           .from = "b",
                           .source = "/s",
@@ -73,7 +77,8 @@ TEST(Mount, RefusesWhatItsTypeDoesNotHave) {
   EXPECT_THAT(error_text("target=/x,size=1"), HasSubstr("unexpected key \"size\""));
   EXPECT_THAT(error_text("target=/x,mode=1"), HasSubstr("unexpected key \"mode\""));
   EXPECT_THAT(error_text("target=/x,sharing=shared"), HasSubstr("unexpected key \"sharing\""));
-  EXPECT_THAT(error_text("type=cache,target=/x,required"), HasSubstr("unexpected key \"required\""));
+  EXPECT_THAT(error_text("type=cache,target=/x,required"),
+              HasSubstr("unexpected key \"required\""));
   EXPECT_THAT(error_text("type=secret,id=a,from=b"), HasSubstr("unexpected key \"from\""));
   EXPECT_THAT(error_text("type=secret"), HasSubstr("needs one of"));
   EXPECT_THAT(error_text("type=secret,id=a,source=b"), HasSubstr("both"));

@@ -37,7 +37,8 @@ TEST(Signal, IsANameOrANumber) {
 }
 
 TEST(Signal, RefusesUnknownOnes) {
-  for (const char* text : {"", "0", "-9", "65", "SIG", "SIGFOO", "RTMIN+31", "RTMIN+", "9x", "SIG\n"})
+  for (const char* text :
+       {"", "0", "-9", "65", "SIG", "SIGFOO", "RTMIN+31", "RTMIN+", "9x", "SIG\n"})
     EXPECT_THROW(parse_signal(text), base::Error) << text;
 }
 
@@ -99,7 +100,8 @@ TEST(FileMode, IsSymbolic) {
 }
 
 TEST(FileMode, RefusesAnythingElse) {
-  for (const char* text : {"", "frob", "9999", "10000", "-1", "u", "+q", "u+x,", "u+ug", "0x1", "a"})
+  for (const char* text :
+       {"", "frob", "9999", "10000", "-1", "u", "+q", "u+x,", "u+ug", "0x1", "a"})
     EXPECT_THROW(FileModeChange::parse(text), base::Error) << text;
 }
 
