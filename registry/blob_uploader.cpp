@@ -91,10 +91,15 @@ void BlobUploader::State::work() {
       if (wanted) push(upload);
     } catch (...) {  // the thread's edge: wait_all() throws it
       failure = std::current_exception();
-      stop.request_stop();
     }
     lock.lock();
-    if (failure && !error) error = failure;
+    if (failure && !error) {
+      // Before the others are stopped: what they die of then is not the reason.
+      error = failure;
+      lock.unlock();
+      stop.request_stop();
+      lock.lock();
+    }
     --unfinished;
     changed.notify_all();
   }

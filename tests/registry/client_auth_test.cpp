@@ -199,6 +199,7 @@ TEST_F(ClientAuth, ReadyMadeTokensAreUsedAsTheyAre) {
 }
 
 TEST_F(ClientAuth, ParallelRequestsShareOneToken) {
+  client();  // made here, not by the first thread
   std::vector<std::jthread> threads;
   for (int i = 0; i < 8; ++i) threads.emplace_back([&] { get(); });
   threads.clear();
