@@ -1,33 +1,35 @@
 # Sourced by examples/quickstart.sh and the integration tests: a registry for the moment, and Debian
 # base images made on the spot, where Docker Hub cannot be reached.
 
-free_port() {
-  local port
-  for port in $(seq 5600 5900); do
-    (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null || { echo "$port"; return; }
-  done
-  echo "no free port between 5600 and 5900" >&2
-  return 1
-}
-
-# start_registry PORT DIRECTORY: a docker-registry on loopback, until stop_registry.
+# start_registry DIRECTORY: a docker-registry on a free loopback port, until stop_registry. Its
+# address is in $registry then.
 start_registry() {
-  mkdir -p "$2"
-  cat >"$2/config.yml" <<END
+  local try port wait
+  mkdir -p "$1"
+  for try in $(seq 20); do
+    port=$((20000 + RANDOM % 20000))
+    cat >"$1/config.yml" <<END
 version: 0.1
 log: {level: error}
-storage: {filesystem: {rootdirectory: "$2/data"}}
-http: {addr: "127.0.0.1:$1"}
+storage: {filesystem: {rootdirectory: "$1/data"}}
+http: {addr: "127.0.0.1:$port"}
 END
-  docker-registry serve "$2/config.yml" >"$2/log" 2>&1 &
-  registry_pid=$!
-  local try
-  for try in $(seq 100); do
-    (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null && return
-    sleep 0.1
+    docker-registry serve "$1/config.yml" >"$1/log" 2>&1 &
+    registry_pid=$!
+    for wait in $(seq 100); do
+      kill -0 "$registry_pid" 2>/dev/null || break  # somebody else has the port: another one
+      # Whoever listens there must be ours.
+      if (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && sleep 0.1 &&
+        kill -0 "$registry_pid" 2>/dev/null; then
+        registry=127.0.0.1:$port
+        return
+      fi
+      sleep 0.1
+    done
+    stop_registry
   done
   echo "docker-registry did not start:" >&2
-  cat "$2/log" >&2
+  cat "$1/log" >&2
   return 1
 }
 

@@ -36,10 +36,9 @@ sudo=
 if [ "$(id -u)" != 0 ]; then sudo="sudo --preserve-env=STRAKE_ROOT"; fi
 
 section "a registry on this machine"
-port=$(free_port)
-start_registry "$port" "$work/registry"
 trap stop_registry EXIT
-echo "docker-registry listens on 127.0.0.1:$port"
+start_registry "$work/registry"
+echo "docker-registry listens on $registry"
 
 section "the base image"
 platforms=linux/amd64
@@ -61,7 +60,7 @@ fi
 app=$work/ml-app
 rm -rf "$app"
 cp -r examples/ml-app "$app"
-image=127.0.0.1:$port/example/ml-app:latest
+image=$registry/example/ml-app:latest
 build() {
   $sudo "$strake" build --build-arg "BASE=$base" --platform "$platforms" --tag "$image" --push \
     --metadata-file "$work/metadata.json" "$@" "$app"

@@ -61,10 +61,7 @@ refused() {
 # local_registry: starts one; its address is in $registry.
 local_registry() {
   need docker-registry
-  local port
-  port=$(free_port)
-  start_registry "$port" "$work/registry"
-  registry=127.0.0.1:$port
+  start_registry "$work/registry"
 }
 
 # busybox_context DIRECTORY: a context with a static busybox as its file "busybox".
