@@ -95,6 +95,10 @@ int NodeMaker::create_other(int parent, const std::string& name, const TarEntry&
 
 void NodeMaker::set_owner(int file, const TarEntry& entry) const {
   if (fresh_tree_ && entry.uid == uid_ && entry.gid == gid_) return;
+  give_owner(file, entry);
+}
+
+void NodeMaker::give_owner(int file, const TarEntry& entry) const {
   if (::fchown(file, entry.uid, entry.gid) == 0) return;
   if (xattrs_ != XattrNamespace::user || !may_not_give_owner(errno))
     throw system_error(errno, "change the owner of", entry.path);
@@ -132,11 +136,9 @@ void NodeMaker::set_link_metadata(int parent, const std::string& name,
       ::openat(parent, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   struct ::stat status;
   if (!file || ::fstat(file.get(), &status) != 0) throw system_error(errno, "open", entry.path);
+  if (xattrs_ == XattrNamespace::user) ::fremovexattr(file.get(), kOwnerXattr);
   // Changing the owner takes capabilities away, so it is only done where it makes a difference.
-  if ((status.st_uid != entry.uid || status.st_gid != entry.gid) &&
-      ::fchown(file.get(), entry.uid, entry.gid) != 0 &&
-      (xattrs_ != XattrNamespace::user || !may_not_give_owner(errno)))
-    throw system_error(errno, "change the owner of", entry.path);
+  if (status.st_uid != entry.uid || status.st_gid != entry.gid) give_owner(file.get(), entry);
   if (::fchmod(file.get(), entry.mode) != 0)
     throw system_error(errno, "change the mode of", entry.path);
   if (::futimens(file.get(), Times(entry.mtime).values) != 0)

@@ -47,6 +47,7 @@ class NodeMaker {
 
  private:
   void set_owner(int file, const TarEntry& entry) const;
+  void give_owner(int file, const TarEntry& entry) const;
   void set_xattrs(int file, const TarEntry& entry);
 
   XattrNamespace xattrs_;
