@@ -16,7 +16,8 @@ using base::ErrorCode;
 
 /// A text file named by the user, or nullopt if it is not there. Never waits for a FIFO's writer.
 std::optional<std::string> read_user_file(const std::filesystem::path& path, std::size_t limit) {
-  const base::FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
+  const base::FileDescriptor file(
+      ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK));
   if (!file) {
     if (errno == ENOENT || errno == ENOTDIR) return std::nullopt;
     throw base::system_error(errno, "open", path.string());

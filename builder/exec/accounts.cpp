@@ -20,15 +20,16 @@ constexpr std::size_t kMaxAccountFileBytes = 10 << 20;
 constexpr std::uint32_t kMaxId = 0x7fffffff;
 
 bool all_digits(std::string_view text) {
-  return !text.empty() && std::all_of(text.begin(), text.end(),
-                                      [](char c) { return c >= '0' && c <= '9'; });
+  return !text.empty() &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c >= '0' && c <= '9'; });
 }
 
 std::uint32_t parse_id(std::string_view digits) {
   std::uint32_t value = 0;
   const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), value);
   if (error != std::errc() || value > kMaxId)
-    throw Error(ErrorCode::invalid_input, "id " + base::quoted(digits) + " is larger than 2147483647");
+    throw Error(ErrorCode::invalid_input,
+                "id " + base::quoted(digits) + " is larger than 2147483647");
   return value;
 }
 
@@ -124,12 +125,14 @@ std::uint32_t resolve_group(const base::RootedDirectory& root, std::string_view 
   if (all_digits(group)) return parse_id(group);
   if (const auto gid = find_group(account_file(root, "/etc/group"), group)) return *gid;
   if (group == "root") return 0;
-  throw Error(ErrorCode::not_found, "no group " + base::quoted(group) + " in the image's /etc/group")
+  throw Error(ErrorCode::not_found,
+              "no group " + base::quoted(group) + " in the image's /etc/group")
       .hint("use a numeric id, or create the group in an earlier RUN");
 }
 
 Error unknown_user(std::string_view user) {
-  return Error(ErrorCode::not_found, "no user " + base::quoted(user) + " in the image's /etc/passwd")
+  return Error(ErrorCode::not_found,
+               "no user " + base::quoted(user) + " in the image's /etc/passwd")
       .hint("use a numeric id, or create the user in an earlier RUN");
 }
 

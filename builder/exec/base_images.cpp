@@ -20,15 +20,16 @@ using base::ErrorCode;
 
 std::string platforms_text(std::span<const oci::Platform> platforms) {
   std::string text;
-  for (const oci::Platform& platform : platforms) text += (text.empty() ? "" : ", ") + platform.str();
+  for (const oci::Platform& platform : platforms)
+    text += (text.empty() ? "" : ", ") + platform.str();
   return text.empty() ? "none" : text;
 }
 
 Error no_platform(const oci::Reference& image, const oci::Platform& wanted,
                   std::span<const oci::Platform> available) {
   return Error(ErrorCode::not_found, "no image of " + base::quoted(image.familiar()) + " for " +
-                                         wanted.str() + " (it has: " +
-                                         platforms_text(available) + ")")
+                                         wanted.str() + " (it has: " + platforms_text(available) +
+                                         ")")
       .hint("choose another base image, or build for a platform it has with --platform");
 }
 
@@ -66,8 +67,7 @@ class RemoteImage {
     machine_.blobs.put(root.bytes, root.descriptor.media_type);
     if (const auto* index = std::get_if<oci::Index>(&root.value)) {
       const oci::Descriptor child = choose(*index);
-      const auto manifest =
-          machine_.registry.get_manifest(request_.image.repository, child, stop_);
+      const auto manifest = machine_.registry.get_manifest(request_.image.repository, child, stop_);
       if (!std::holds_alternative<oci::Manifest>(manifest.value))
         throw Error(ErrorCode::unsupported, "an index inside an index is not supported");
       machine_.blobs.put(manifest.bytes, manifest.descriptor.media_type);
@@ -96,8 +96,8 @@ class RemoteImage {
     const auto& manifest = std::get<oci::Manifest>(document.value);
     oci::require_image(manifest);
     const oci::Repository& repository = request_.image.repository;
-    const std::string json = machine_.registry.read_blob(
-        repository, manifest.config, registry::kConfigLimitBytes, stop_);
+    const std::string json = machine_.registry.read_blob(repository, manifest.config,
+                                                         registry::kConfigLimitBytes, stop_);
     machine_.blobs.put(json, manifest.config.media_type);
     const oci::ImageConfig config = oci::parse_image_config(json);
     if (config.diff_ids.size() != manifest.layers.size())
@@ -145,8 +145,8 @@ class RemoteImage {
 
 plan::ResolvedImage resolve_shown(const plan::ImageRequest& request, PullPolicy policy,
                                   Machine& machine, const std::stop_token& stop) {
-  const TaskId task = machine.progress.start(
-      {request.platform.str(), "", "resolve " + request.image.familiar()});
+  const TaskId task =
+      machine.progress.start({request.platform.str(), "", "resolve " + request.image.familiar()});
   try {
     plan::ResolvedImage image = resolve_image(request, policy, machine, stop);
     machine.progress.finish(task, Outcome::done);
@@ -167,9 +167,9 @@ plan::ResolvedImage resolve_image(const plan::ImageRequest& request, PullPolicy 
     if (local_first) {
       if (auto image = find_local(request, machine)) return std::move(*image);
       if (policy == PullPolicy::never)
-        throw Error(ErrorCode::not_found,
-                    "no local image " + base::quoted(request.image.familiar()) + " for " +
-                        request.platform.str())
+        throw Error(ErrorCode::not_found, "no local image " +
+                                              base::quoted(request.image.familiar()) + " for " +
+                                              request.platform.str())
             .hint("leave out --pull=never, or pull or import it first");
     }
     try {

@@ -28,9 +28,9 @@ using base::ErrorCode;
 class Build {
  public:
   Build(const BuildRequest& request, Machine& machine, std::stop_token stop)
-      : request_(request), machine_(machine), forward_(std::move(stop), [this] {
-          stop_.request_stop();
-        }) {}
+      : request_(request),
+        machine_(machine),
+        forward_(std::move(stop), [this] { stop_.request_stop(); }) {}
 
   BuildOutcome run() {
     read_input();
@@ -71,9 +71,9 @@ class Build {
     name = name.substr(0, name.find(':', slash == std::string::npos ? 0 : slash));
     for (const std::string own : {"docker/dockerfile", "docker/dockerfile-upstream"})
       if (name == own || name.ends_with("/" + own)) return;
-    Error error(ErrorCode::unsupported,
-                "the Dockerfile asks for the frontend " + base::quoted(syntax) +
-                    ", and strake runs no external frontends");
+    Error error(ErrorCode::unsupported, "the Dockerfile asks for the frontend " +
+                                            base::quoted(syntax) +
+                                            ", and strake runs no external frontends");
     if (file_.directives.syntax_where) error.set_location(*file_.directives.syntax_where);
     error.set_hint("remove the syntax line if the file is a plain Dockerfile");
     throw error;

@@ -30,7 +30,7 @@ enum class RunNetwork { host, none };
 struct OutputSpec {
   enum class Kind { image, registry, oci, docker, tar, local };
   Kind kind = Kind::image;
-  std::string dest;                       // path; "-" is stdout; "" for image and registry
+  std::string dest;                        // path; "-" is stdout; "" for image and registry
   std::vector<oci::Reference> names = {};  // for image and registry; empty: the tags of the build
   bool push_by_digest = false;
   bool directory = false;  // oci: an image layout directory, not a tar of it
@@ -39,8 +39,8 @@ struct OutputSpec {
 /// Everything "strake build" was asked for. Paths are as the user wrote them.
 struct BuildRequest {
   std::filesystem::path context;
-  std::filesystem::path dockerfile;             // "" finds Dockerfile or Containerfile in context
-  std::optional<std::string> dockerfile_text;   // read from stdin ("-f -")
+  std::filesystem::path dockerfile;            // "" finds Dockerfile or Containerfile in context
+  std::optional<std::string> dockerfile_text;  // read from stdin ("-f -")
   std::vector<oci::Reference> tags;
   std::map<std::string, std::string> build_args;
   std::string target;
@@ -54,23 +54,23 @@ struct BuildRequest {
   std::optional<std::int64_t> source_date_epoch;  // seconds since 1970
   PullPolicy pull = PullPolicy::missing;
   bool no_cache = false;
-  bool dry_run = false;       // print the plan, change nothing
+  bool dry_run = false;        // print the plan, change nothing
   bool explain_cache = false;  // say for each miss what differed
-  std::size_t jobs = 0;       // 0: as many as there are processors
+  std::size_t jobs = 0;        // 0: as many as there are processors
 };
 
 /// One platform's image.
 struct BuiltImage {
   oci::Platform platform;
-  base::Digest config;                     // the image id
+  base::Digest config;                      // the image id
   std::optional<oci::Descriptor> manifest;  // when an output has made it
 };
 
 struct BuildOutcome {
-  std::vector<BuiltImage> images;        // in the order of the platforms asked for
-  std::optional<oci::Descriptor> root;   // what a name points at: manifest or index
-  std::vector<std::string> pushed;       // names pushed, full form
-  std::string plan;                      // with dry_run: the plan as text
+  std::vector<BuiltImage> images;       // in the order of the platforms asked for
+  std::optional<oci::Descriptor> root;  // what a name points at: manifest or index
+  std::vector<std::string> pushed;      // names pushed, full form
+  std::string plan;                     // with dry_run: the plan as text
 };
 
 /// Builds `request` with `machine`. Throws base::Error; nothing is tagged or pushed then. After

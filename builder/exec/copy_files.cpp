@@ -4,6 +4,7 @@
 
 #include "builder/dockerfile/file_mode.h"
 #include "builder/exec/accounts.h"
+#include "builder/exec/layer_paths.h"
 #include "layers/archive/archive_probe.h"
 #include "layers/archive/compression.h"
 #include "layers/base/error.h"
@@ -17,22 +18,6 @@ using base::ErrorCode;
 using layers::EntryType;
 using layers::TarEntry;
 
-std::string join(std::string_view directory, std::string_view name) {
-  if (directory.empty()) return std::string(name);
-  if (name.empty()) return std::string(directory);
-  return std::string(directory) + "/" + std::string(name);
-}
-
-std::string without_root(const std::string& path) {
-  const std::size_t start = path.find_first_not_of('/');
-  return start == std::string::npos ? "" : path.substr(start);
-}
-
-std::string_view parent_of(std::string_view path) {
-  const std::size_t slash = path.rfind('/');
-  return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
-}
-
 class Copier {
  public:
   Copier(const plan::Copy& copy, const CopySource& source, const base::RootedDirectory& below,
@@ -40,7 +25,7 @@ class Copier {
       : copy_(copy), source_(source), store_(store), archives_(archives), draft_(draft) {
     if (!copy.chown.empty()) owner_ = resolve_owner(below, copy.chown);
     if (!copy.chmod.empty()) mode_ = dockerfile::FileModeChange::parse(copy.chmod);
-    destination_ = without_root(below.canonical(copy.destination));
+    destination_ = layer_path(below.canonical(copy.destination));
     into_directory_ = copy.destination.back() == '/';
     made_.uid = owner_ ? owner_->uid : 0;
     made_.gid = owner_ ? owner_->gid : 0;
@@ -68,7 +53,8 @@ class Copier {
   void refuse_many_onto_one(std::span<const SelectedSource> selection) const {
     std::size_t files = copy_.files.size();
     for (const SelectedSource& selected : selection) files += selected.directory ? 0 : 1;
-    if (into_directory_ || copy_.parents || files == 0 || files + (selection.size() > 1 ? 1 : 0) < 2)
+    if (into_directory_ || copy_.parents || files == 0 ||
+        files + (selection.size() > 1 ? 1 : 0) < 2)
       return;
     if (draft_.kind(destination_) == LayerDraft::Kind::directory) return;
     throw Error(ErrorCode::invalid_input, "cannot copy several sources to " +
@@ -81,7 +67,7 @@ class Copier {
   std::string file_target(const std::string& name) const {
     const bool directory =
         into_directory_ || draft_.kind(destination_) == LayerDraft::Kind::directory;
-    return directory ? join(destination_, name) : destination_;
+    return directory ? join_path(destination_, name) : destination_;
   }
 
   void put_directory(const SelectedSource& selected, const std::string& target) {
@@ -99,32 +85,32 @@ class Copier {
         continue;
       }
       for (const SelectedEntry* parent : waiting)
-        if (draft_.kind(join(target, parent->path)) != LayerDraft::Kind::directory)
-          draft_.put(entry_from(*parent, join(target, parent->path)));
-      const std::string path = join(target, entry.path);
-      draft_.require_directory(parent_of(path), made_);
+        if (draft_.kind(join_path(target, parent->path)) != LayerDraft::Kind::directory)
+          draft_.put(entry_from(*parent, join_path(target, parent->path)));
+      const std::string path = join_path(target, entry.path);
+      draft_.require_directory(parent_path(path), made_);
       draft_.put(entry_from(entry, path), content_of(entry, source_.root));
     }
   }
 
   void put_file(const SelectedSource& selected, const std::string& target) {
     const SelectedEntry& file = selected.entries.front();
-    draft_.require_directory(parent_of(target), made_);
+    draft_.require_directory(parent_path(target), made_);
     draft_.put(entry_from(file, target), content_of(file, source_.root));
   }
 
   void put_below_parents(const SelectedSource& selected) {
     draft_.require_directory(destination_, made_);
     for (const SelectedEntry& parent : selected.parent_entries) {
-      const std::string path = join(destination_, parent.path);
+      const std::string path = join_path(destination_, parent.path);
       if (draft_.kind(path) != LayerDraft::Kind::directory) draft_.put(entry_from(parent, path));
       draft_.require_directory(path, made_);
     }
-    const std::string target = join(destination_, selected.parents);
+    const std::string target = join_path(destination_, selected.parents);
     if (selected.directory) {
       put_content(selected, target);
     } else {
-      put_file(selected, join(target, selected.name));
+      put_file(selected, join_path(target, selected.name));
     }
   }
 
@@ -136,7 +122,7 @@ class Copier {
     if (owner_) entry.gid = owner_->gid;
     entry.size_bytes = file.content.size();
     entry.mtime.tv_sec = kMadeFromNothingMtime;
-    draft_.require_directory(parent_of(entry.path), made_);
+    draft_.require_directory(parent_path(entry.path), made_);
     draft_.put(std::move(entry), DraftContent{.text = file.content});
   }
 
@@ -175,7 +161,7 @@ class Copier {
         select_files(everything, {.root = tree, .shown_name = "the archive"});
     draft_.require_directory(destination_, made_);
     for (const SelectedEntry& entry : std::span(content.front().entries).subspan(1)) {
-      const std::string path = join(destination_, entry.path);
+      const std::string path = join_path(destination_, entry.path);
       TarEntry drafted = entry_of(path, entry.status);
       drafted.link_target = entry.link_target;
       drafted.xattrs = entry.xattrs;

@@ -14,14 +14,15 @@ namespace strake::builder {
 /// Files unpacked from local archives (ADD); they live as long as this.
 using UnpackedArchives = std::list<std::pair<base::TempDirectory, base::RootedDirectory>>;
 
-/// Puts what `selection` selected where `copy` says, into a draft on top of `below`, the file system
-/// the step extends.
+/// Puts what `selection` selected where `copy` says, into a draft on top of `below`, the file
+/// system the step extends.
 ///
 /// A directory's content goes into the destination; a file goes into it if it ends in "/" or is a
 /// directory, else it gets the destination's name. Symlinks in the destination are followed inside
 /// `below`. Missing directories are made (0755, or --chmod's permissions), existing ones keep their
-/// metadata, but those below the destination take that of their source. With copy.extract, archives are unpacked into the
-/// destination instead; they are unpacked to `store`'s ingest directory first.
+/// metadata, but those below the destination take that of their source. With copy.extract, archives
+/// are unpacked into the destination instead; they are unpacked to `store`'s ingest directory
+/// first.
 ///
 /// Throws Error(invalid_input) when several files would go to one name, or a file and a directory
 /// would replace each other; Error(not_found) for an unknown --chown name.

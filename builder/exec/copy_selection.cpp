@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "builder/dockerfile/glob.h"
+#include "builder/exec/layer_paths.h"
 #include "layers/base/error.h"
 
 namespace strake::builder {
@@ -16,27 +17,6 @@ using base::Error;
 using base::ErrorCode;
 using dockerfile::Glob;
 using dockerfile::IgnoreMatcher;
-
-std::string join(std::string_view directory, std::string_view name) {
-  if (directory.empty()) return std::string(name);
-  if (name.empty()) return std::string(directory);
-  return std::string(directory) + "/" + std::string(name);
-}
-
-std::string without_root(std::string path) {
-  path.erase(0, path.find_first_not_of('/') == std::string::npos ? path.size()
-                                                                 : path.find_first_not_of('/'));
-  return path == "." ? "" : path;
-}
-
-std::string last_component(std::string_view path) {
-  return std::string(path.substr(path.rfind('/') + 1));
-}
-
-std::string_view parent_of(std::string_view path) {
-  const std::size_t slash = path.rfind('/');
-  return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
-}
 
 /// Attributes of an entry of an open directory. The path through /proc names just this entry: the
 /// directory is open, and the last component is not followed.
@@ -52,7 +32,8 @@ std::vector<base::Xattr> xattrs_at(int directory, const std::string& name) {
     at += attribute.size() + 1;
     char value[64 << 10];
     const ssize_t length = ::lgetxattr(path.c_str(), attribute.c_str(), value, sizeof value);
-    if (length >= 0) out.emplace_back(attribute, std::string(value, static_cast<std::size_t>(length)));
+    if (length >= 0)
+      out.emplace_back(attribute, std::string(value, static_cast<std::size_t>(length)));
   }
   std::sort(out.begin(), out.end());
   return out;
@@ -75,9 +56,7 @@ OpenDirectory open_directory(const base::RootedDirectory& root, const std::strin
 class Selector {
  public:
   Selector(const plan::Copy& copy, const CopySource& source)
-      : copy_(copy),
-        source_(source),
-        excludes_(dockerfile::parse_ignore_patterns(copy.excludes)) {}
+      : copy_(copy), source_(source), excludes_(dockerfile::parse_ignore_patterns(copy.excludes)) {}
 
   std::vector<SelectedSource> select() {
     for (const std::string& written : copy_.sources) {
@@ -99,25 +78,25 @@ class Selector {
 
   Pattern parse(const std::string& written) const {
     Pattern pattern;
-    pattern.path = without_root(dockerfile::clean_path("/" + written));
+    pattern.path = layer_path(dockerfile::clean_path("/" + written));
     const std::size_t pivot = written.find("/./");
     if (copy_.parents && pivot != std::string::npos)
-      pattern.pivot = without_root(dockerfile::clean_path("/" + written.substr(0, pivot)));
+      pattern.pivot = layer_path(dockerfile::clean_path("/" + written.substr(0, pivot)));
     return pattern;
   }
 
   // ---- Patterns ----
 
-  /// Paths below the part without wildcards that match, sorted as walked. A matched directory is not
-  /// entered; symlinks to directories are not either.
+  /// Paths below the part without wildcards that match, sorted as walked. A matched directory is
+  /// not entered; symlinks to directories are not either.
   std::vector<std::string> matches(const Pattern& pattern) const {
     std::string prefix;
     std::string rest = pattern.path;
     while (!dockerfile::has_wildcards(rest.substr(0, rest.find('/')))) {
-      prefix = join(prefix, rest.substr(0, rest.find('/')));
+      prefix = join_path(prefix, rest.substr(0, rest.find('/')));
       rest = rest.substr(rest.find('/') + 1);
     }
-    const std::string top = without_root(source_.root.canonical("/" + prefix));
+    const std::string top = layer_path(source_.root.canonical("/" + prefix));
     const auto status = source_.root.lstat(top);
     if (!status || !S_ISDIR(status->st_mode)) return {};
     const Glob glob(rest, copy_.parents ? Glob::Dialect::deep : Glob::Dialect::path);
@@ -125,15 +104,15 @@ class Selector {
     while (!todo.empty()) {
       const std::string below = std::move(todo.back());
       todo.pop_back();
-      const OpenDirectory directory = open_directory(source_.root, join(top, below));
+      const OpenDirectory directory = open_directory(source_.root, join_path(top, below));
       std::vector<std::string> enter;
       for (const std::string& name : directory.names) {
-        const std::string path = join(below, name);
+        const std::string path = join_path(below, name);
         struct ::stat child;
         if (::fstatat(directory.fd.get(), name.c_str(), &child, AT_SYMLINK_NOFOLLOW) != 0) continue;
-        if (!visible(join(top, path), S_ISDIR(child.st_mode))) continue;
+        if (!visible(join_path(top, path), S_ISDIR(child.st_mode))) continue;
         if (glob.matches(path)) {
-          found.push_back(join(prefix, path));
+          found.push_back(join_path(prefix, path));
         } else if (S_ISDIR(child.st_mode) && glob.may_match_below(path)) {
           enter.push_back(path);
         }
@@ -170,7 +149,7 @@ class Selector {
   /// False if there is nothing to copy: an ignored directory in which no "!" keeps anything counts
   /// as absent.
   bool add(const std::string& path, const Pattern& pattern, const std::string& written) {
-    const std::string real = without_root(source_.root.canonical("/" + path));
+    const std::string real = layer_path(source_.root.canonical("/" + path));
     const auto status = source_.root.lstat(real);
     if (!status) throw missing(written, path);  // also the dangling link that a pattern matches
     const bool directory = S_ISDIR(status->st_mode);
@@ -203,18 +182,19 @@ class Selector {
     return entry;
   }
 
-  void add_parents(SelectedSource& selected, const std::string& path, const Pattern& pattern) const {
+  void add_parents(SelectedSource& selected, const std::string& path,
+                   const Pattern& pattern) const {
     std::string_view kept = path;
     if (!pattern.pivot.empty() && path.starts_with(pattern.pivot))
       kept = std::string_view(path).substr(std::min(path.size(), pattern.pivot.size() + 1));
     // A directory is itself part of what is kept: its content goes below its own path.
-    selected.parents = selected.directory ? std::string(kept) : std::string(parent_of(kept));
+    selected.parents = selected.directory ? std::string(kept) : std::string(parent_path(kept));
     const std::string_view above = std::string_view(path).substr(0, path.size() - kept.size());
     for (std::size_t end = 0; end < selected.parents.size();) {
       end = std::min(selected.parents.find('/', end + 1), selected.parents.size());
       const std::string parent = selected.parents.substr(0, end);
       const std::string real =
-          without_root(source_.root.canonical("/" + std::string(above) + parent));
+          layer_path(source_.root.canonical("/" + std::string(above) + parent));
       if (const auto status = source_.root.lstat(real)) {
         SelectedEntry entry = top_entry(real, *status);
         entry.path = parent;
@@ -250,7 +230,7 @@ class Selector {
   }
 
   bool may_keep_below(const std::string& top, const std::string& path) const {
-    const std::string source_path = join(top, path);
+    const std::string source_path = join_path(top, path);
     if (ignored_by(source_path) != nullptr &&
         !source_.ignored->may_keep_below(ignore_state(source_path), source_path))
       return false;
@@ -264,19 +244,20 @@ class Selector {
   }
 
   std::vector<SelectedEntry> list(const std::string& top, const std::string& below) const {
-    const OpenDirectory directory = open_directory(source_.root, join(top, below));
+    const OpenDirectory directory = open_directory(source_.root, join_path(top, below));
     std::vector<SelectedEntry> entries;
     entries.reserve(directory.names.size());
     for (const std::string& name : directory.names) {
       SelectedEntry entry;
-      entry.path = join(below, name);
-      entry.source_path = join(top, entry.path);
+      entry.path = join_path(below, name);
+      entry.source_path = join_path(top, entry.path);
       if (::fstatat(directory.fd.get(), name.c_str(), &entry.status, AT_SYMLINK_NOFOLLOW) != 0) {
         if (errno == ENOENT) continue;  // gone since the directory was listed
         throw base::system_error(errno, "read", entry.source_path);
       }
       if (S_ISSOCK(entry.status.st_mode)) continue;
-      if (S_ISLNK(entry.status.st_mode)) entry.link_target = source_.root.read_link(entry.source_path);
+      if (S_ISLNK(entry.status.st_mode))
+        entry.link_target = source_.root.read_link(entry.source_path);
       entry.xattrs = xattrs_at(directory.fd.get(), name);
       entries.push_back(std::move(entry));
     }
@@ -284,8 +265,8 @@ class Selector {
   }
 
   Error missing(const std::string& written, const std::string& path) const {
-    Error error(ErrorCode::not_found, "cannot copy " + base::quoted(written) +
-                                          ": no such file in " + source_.shown_name);
+    Error error(ErrorCode::not_found,
+                "cannot copy " + base::quoted(written) + ": no such file in " + source_.shown_name);
     if (const auto* pattern = ignored_by(path)) {
       error.add_note("it is excluded by .dockerignore" +
                      (pattern->line > 0 ? ":" + std::to_string(pattern->line) : std::string()) +
@@ -300,12 +281,12 @@ class Selector {
   }
 
   std::string nearest_sibling(const std::string& path) const {
-    const std::string parent(parent_of(path));
+    const std::string parent(parent_path(path));
     const auto directory = source_.root.try_open(parent, O_RDONLY | O_DIRECTORY);
     if (!directory) return "";
     const std::vector<std::string> names = base::list_directory(directory->get(), parent);
     const std::string near = base::nearest(last_component(path), names);
-    return near.empty() ? "" : join(parent, near);
+    return near.empty() ? "" : join_path(parent, near);
   }
 
   const plan::Copy& copy_;

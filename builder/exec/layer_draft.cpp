@@ -20,12 +20,24 @@ layers::TarEntry entry_of(std::string path, const struct ::stat& status) {
   TarEntry entry;
   entry.path = std::move(path);
   switch (status.st_mode & S_IFMT) {
-    case S_IFDIR: entry.type = EntryType::directory; break;
-    case S_IFLNK: entry.type = EntryType::symlink; break;
-    case S_IFCHR: entry.type = EntryType::character_device; break;
-    case S_IFBLK: entry.type = EntryType::block_device; break;
-    case S_IFIFO: entry.type = EntryType::fifo; break;
-    default: entry.type = EntryType::file; break;
+    case S_IFDIR:
+      entry.type = EntryType::directory;
+      break;
+    case S_IFLNK:
+      entry.type = EntryType::symlink;
+      break;
+    case S_IFCHR:
+      entry.type = EntryType::character_device;
+      break;
+    case S_IFBLK:
+      entry.type = EntryType::block_device;
+      break;
+    case S_IFIFO:
+      entry.type = EntryType::fifo;
+      break;
+    default:
+      entry.type = EntryType::file;
+      break;
   }
   entry.mode = status.st_mode & 07777;
   entry.uid = status.st_uid;
@@ -87,13 +99,12 @@ void LayerDraft::put(TarEntry entry, DraftContent content) {
   const bool directory = entry.type == EntryType::directory;
   const Kind there = kind(entry.path);
   if (directory && there == Kind::other)
-    throw Error(ErrorCode::invalid_input, "cannot copy a directory to " +
-                                              base::quoted("/" + entry.path) +
-                                              ": it is not a directory");
+    throw Error(
+        ErrorCode::invalid_input,
+        "cannot copy a directory to " + base::quoted("/" + entry.path) + ": it is not a directory");
   if (!directory && there == Kind::directory)
-    throw Error(ErrorCode::invalid_input, "cannot copy a file to " +
-                                              base::quoted("/" + entry.path) +
-                                              ": it is a directory");
+    throw Error(ErrorCode::invalid_input,
+                "cannot copy a file to " + base::quoted("/" + entry.path) + ": it is a directory");
   const std::string path = entry.path;
   entries_.insert_or_assign(path, Drafted{std::move(entry), std::move(content)});
 }

@@ -18,7 +18,10 @@ using base::ErrorCode;
 class ProgressSink final : public base::ByteSink {
  public:
   ProgressSink(base::ByteSink& next, Progress& progress, TaskId task, const oci::Descriptor& blob)
-      : next_(next), progress_(progress), task_(task), total_(blob.size),
+      : next_(next),
+        progress_(progress),
+        task_(task),
+        total_(blob.size),
         item_(blob.digest.str().substr(0, 19)) {}
 
   void write(std::span<const std::byte> bytes) override {
@@ -75,8 +78,8 @@ void LayerFetcher::fetch_tree(const base::DiffId& layer) {
     pull(layer, form.blob);
     return unpack(layer, form.blob);
   }
-  throw Error(ErrorCode::not_found,
-              "layer " + layer.digest.str() + " is not in the store, and no registry is known to have it")
+  throw Error(ErrorCode::not_found, "layer " + layer.digest.str() +
+                                        " is not in the store, and no registry is known to have it")
       .hint("build again with --no-cache");
 }
 

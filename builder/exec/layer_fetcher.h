@@ -17,7 +17,8 @@ namespace strake::builder {
 /// of the store, or pulled from a registry that has it. Thread-safe.
 class LayerFetcher {
  public:
-  LayerFetcher(Machine& machine, std::stop_token stop) : machine_(machine), stop_(std::move(stop)) {}
+  LayerFetcher(Machine& machine, std::stop_token stop)
+      : machine_(machine), stop_(std::move(stop)) {}
 
   /// Returns when all `layers` are unpacked. Downloads, decompression and unpacking of different
   /// layers go on at the same time. Throws the first error.

@@ -106,9 +106,9 @@ void Publisher::finish(const oci::Repository& repository, std::span<const Assemb
     const auto& manifest = documents.manifests[i];
     if (documents.index) children.push_back({manifest.descriptor, manifest.bytes});
   }
-  const registry::DocumentPush root{
-      documents.root(),
-      documents.index ? documents.index->bytes : documents.manifests.front().bytes};
+  const registry::DocumentPush root{documents.root(), documents.index
+                                                          ? documents.index->bytes
+                                                          : documents.manifests.front().bytes};
   try {
     registry::push_image(machine_.registry, **uploader, std::move(blobs), children, root, tags,
                          stop_);

@@ -5,6 +5,7 @@
 #include "builder/exec/accounts.h"
 #include "builder/exec/copy_files.h"
 #include "builder/exec/layer_draft.h"
+#include "builder/exec/layer_paths.h"
 #include "builder/sandbox/sandbox.h"
 #include "cache/disk_cache.h"
 #include "cache/explain.h"
@@ -165,7 +166,8 @@ void StepRunner::probe_copy(const plan::Copy& copy, const StepResult& below,
   if (copy.sources.empty()) {  // here-documents only: the context is not looked at
     static cache::StatMemo no_memo;
     const base::RootedDirectory nothing{base::FileDescriptor()};
-    pending.key = copy_key(copy, below.chain, {}, {.root = nothing, .shown_name = ""}, no_memo, request_);
+    pending.key =
+        copy_key(copy, below.chain, {}, {.root = nothing, .shown_name = ""}, no_memo, request_);
     return;
   }
   const CopySource source = context_source();
@@ -310,8 +312,7 @@ std::optional<oci::Layer> StepRunner::seal_upper(layers::MountStack&& stack, Pen
 
   if (!request_.no_cache && pending.previous && pending.previous->layer &&
       machine_.layers.has_tree(pending.previous->layer->diff_id)) {
-    const base::FileDescriptor before =
-        machine_.layers.open_tree(pending.previous->layer->diff_id);
+    const base::FileDescriptor before = machine_.layers.open_tree(pending.previous->layer->diff_id);
     if (layers::trees_equal(before.get(), opened.get(), machine_.store.xattr_namespace())) {
       pending.took_previous = true;
       return pending.previous->layer;
@@ -320,7 +321,8 @@ std::optional<oci::Layer> StepRunner::seal_upper(layers::MountStack&& stack, Pen
   return machine_.layers.adopt(std::move(work), {.clamp_mtime = request_.source_date_epoch});
 }
 
-// ---- COPY, ADD, WORKDIR --------------------------------------------------------------------------
+// ---- COPY, ADD, WORKDIR
+// --------------------------------------------------------------------------
 
 CopySource StepRunner::context_source() const {
   return {.root = context().root(),
@@ -340,7 +342,8 @@ void StepRunner::select_from_stage(const plan::Copy& copy, const StepResult& bel
   const StepResult& from = inputs[static_cast<std::size_t>(*copy.from)];
   fetcher_.ensure_trees(from.stack);
   pending.source_mount.emplace(machine_.store, machine_.layers, from.stack, layers::Writable::no);
-  const CopySource source{.root = pending.source_mount->root(), .shown_name = "the source of --from"};
+  const CopySource source{.root = pending.source_mount->root(),
+                          .shown_name = "the source of --from"};
   pending.selection = select_files(copy, source);
   // Inodes of an overlay change from mount to mount: what is read here is not worth remembering.
   cache::StatMemo memo;
@@ -353,12 +356,11 @@ std::optional<oci::Layer> StepRunner::copy(const plan::Copy& copy, const StepRes
   const std::vector<base::DiffId>& stack = copy.link ? nothing : below.stack;
   fetcher_.ensure_trees(stack);
   const layers::MountStack mount(machine_.store, machine_.layers, stack, layers::Writable::no);
-  const CopySource source = pending.source_mount
-                                ? CopySource{.root = pending.source_mount->root(),
-                                             .shown_name = "the source of --from"}
-                            : copy.sources.empty()
-                                ? CopySource{.root = mount.root(), .shown_name = ""}
-                                : context_source();
+  const CopySource source =
+      pending.source_mount
+          ? CopySource{.root = pending.source_mount->root(), .shown_name = "the source of --from"}
+      : copy.sources.empty() ? CopySource{.root = mount.root(), .shown_name = ""}
+                             : context_source();
   UnpackedArchives archives;
   LayerDraft draft(mount.root());
   draft_copy(copy, pending.selection, source, mount.root(), machine_.store, archives, draft);
@@ -370,16 +372,16 @@ std::optional<oci::Layer> StepRunner::make_directory(const plan::MakeDirectory& 
   fetcher_.ensure_trees(below.stack);
   const layers::MountStack mount(machine_.store, machine_.layers, below.stack,
                                  layers::Writable::no);
-  std::string path = mount.root().canonical(directory.path);
-  path.erase(0, path.find_first_not_of('/') == std::string::npos ? path.size()
-                                                                 : path.find_first_not_of('/'));
+  const std::string path = layer_path(mount.root().canonical(directory.path));
   LayerDraft draft(mount.root());
   switch (draft.kind(path)) {
-    case LayerDraft::Kind::directory: return std::nullopt;
+    case LayerDraft::Kind::directory:
+      return std::nullopt;
     case LayerDraft::Kind::other:
       throw Error(ErrorCode::invalid_input,
                   base::quoted(directory.path) + " is not a directory in the image");
-    case LayerDraft::Kind::absent: break;
+    case LayerDraft::Kind::absent:
+      break;
   }
   const Account owner = resolve_account(mount.root(), directory.user);
   draft.require_directory(path, {.mode = 0755, .uid = owner.uid, .gid = owner.gid});
@@ -388,8 +390,7 @@ std::optional<oci::Layer> StepRunner::make_directory(const plan::MakeDirectory& 
 
 std::optional<oci::Layer> StepRunner::seal_draft(const LayerDraft& draft, Pending& pending) {
   if (draft.empty()) return std::nullopt;
-  layers::LayerWriter writer =
-      machine_.layers.writer({.clamp_mtime = request_.source_date_epoch});
+  layers::LayerWriter writer = machine_.layers.writer({.clamp_mtime = request_.source_date_epoch});
   draft.write(writer);
   const oci::Layer layer = machine_.layers.seal(std::move(writer));
   if (request_.no_cache || !pending.previous || !pending.previous->layer ||

@@ -23,9 +23,9 @@ namespace strake::builder {
 
 /// What a step gave.
 struct StepResult {
-  std::vector<base::DiffId> stack;  // the whole file system, bottom layer first
-  base::ChainId chain;              // of `stack`
-  std::optional<oci::Layer> layer;  // the step's own; none: it changed nothing
+  std::vector<base::DiffId> stack;                     // the whole file system, bottom layer first
+  base::ChainId chain;                                 // of `stack`
+  std::optional<oci::Layer> layer;                     // the step's own; none: it changed nothing
   std::chrono::system_clock::time_point created = {};  // of the layer; the record's if cached
 };
 
@@ -82,8 +82,8 @@ class StepRunner {
   std::once_flag mount_points_made_;
   std::filesystem::path mount_points_;
   std::mutex memo_mutex_;
-  std::unique_ptr<cache::StatMemo> memo_;        // of the context; opened at first use
-  std::mutex mutex_;                             // guards what follows
+  std::unique_ptr<cache::StatMemo> memo_;  // of the context; opened at first use
+  std::mutex mutex_;                       // guards what follows
   std::map<const plan::Step*, std::unique_ptr<Pending>> pending_;
 };
 

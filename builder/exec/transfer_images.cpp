@@ -64,8 +64,7 @@ ImageDocuments load_documents(const layers::ImageRecord& record,
   ImageDocuments documents;
   oci::Index index;
   for (std::size_t i = 0; i < images.size(); ++i) {
-    documents.manifests.push_back(
-        load_manifest(record.platforms[i], images[i], options, machine));
+    documents.manifests.push_back(load_manifest(record.platforms[i], images[i], options, machine));
     documents.layers.push_back(documents.manifests.back().value.layers);
     oci::Descriptor child = documents.manifests.back().descriptor;
     child.platform = images[i].config.platform;

@@ -20,8 +20,8 @@ ImageDocuments plain_documents(std::span<const AssembledImage> images, Machine& 
     std::vector<oci::Descriptor>& blobs = documents.layers.emplace_back();
     for (const oci::Layer& layer : image.layers) {
       const oci::Layer known = machine.layers.find(layer.diff_id).value_or(layer);
-      blobs.push_back({std::string(oci::media_type::kOciLayer), known.diff_id.digest,
-                       known.tar_size_bytes});
+      blobs.push_back(
+          {std::string(oci::media_type::kOciLayer), known.diff_id.digest, known.tar_size_bytes});
     }
     documents.manifests.push_back(manifest_of(image.config_blob, blobs));
   }
@@ -58,8 +58,8 @@ void write_layout(const OutputSpec& output, std::span<const AssembledImage> imag
     throw base::Error(base::ErrorCode::invalid_input,
                       "a docker-archive cannot hold more than one platform")
         .hint("use type=oci, or build for one platform");
-  const ImageDocuments documents = docker ? plain_documents(images, machine, fetcher)
-                                          : make_documents(images, options, machine);
+  const ImageDocuments documents =
+      docker ? plain_documents(images, machine, fetcher) : make_documents(images, options, machine);
   layers::LayoutImage layout;
   layout.root = documents.root();
   if (documents.index) layout.indexes.push_back(*documents.index);

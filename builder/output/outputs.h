@@ -17,7 +17,7 @@ namespace strake::builder {
 struct ImageDocuments {
   std::vector<oci::Document<oci::Manifest>> manifests;  // in the order of the images
   std::optional<oci::Document<oci::Index>> index;
-  std::vector<std::vector<oci::Descriptor>> layers;     // blobs of each image, bottom first
+  std::vector<std::vector<oci::Descriptor>> layers;  // blobs of each image, bottom first
 
   const oci::Descriptor& root() const {
     return index ? index->descriptor : manifests.front().descriptor;
@@ -28,8 +28,8 @@ struct ImageDocuments {
 ImageDocuments make_documents(std::span<const AssembledImage> images, const BlobOptions& options,
                               Machine& machine);
 
-/// Stores configs (and documents, if there are any) as blobs, and the image under each name; without
-/// names under its own id. Names come last.
+/// Stores configs (and documents, if there are any) as blobs, and the image under each name;
+/// without names under its own id. Names come last.
 void store_image(std::span<const AssembledImage> images, const ImageDocuments* documents,
                  std::span<const oci::Reference> names, Machine& machine);
 

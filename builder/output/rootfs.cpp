@@ -41,8 +41,7 @@ void write_files(const AssembledImage& image, base::ByteSink& to, Machine& machi
 void unpack_files(const AssembledImage& image, const std::filesystem::path& directory,
                   Machine& machine, LayerFetcher& fetcher) {
   std::filesystem::create_directories(directory);
-  const base::FileDescriptor root(
-      ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const base::FileDescriptor root(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!root) throw base::system_error(errno, "open", directory.string());
   base::Pipe pipe = base::make_pipe();
   std::exception_ptr error;

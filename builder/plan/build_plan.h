@@ -35,13 +35,14 @@ struct InlineFile {
 
 struct Run {
   std::vector<std::string> argv;
-  std::vector<std::string> env;        // "NAME=value", complete but for HOME
-  std::vector<std::string> proxy_env;  // predefined proxy args: given to the command, not part of the key
-  std::string user;                    // as in USER
-  std::string working_dir;             // absolute
-  std::vector<InlineFile> scripts;     // made at /dev/pipes/<name>, mode 0755
-  bool network = true;                 // false: --network=none
-  std::string architecture;            // of the platform the command runs on
+  std::vector<std::string> env;  // "NAME=value", complete but for HOME
+  std::vector<std::string>
+      proxy_env;            // predefined proxy args: given to the command, not part of the key
+  std::string user;         // as in USER
+  std::string working_dir;  // absolute
+  std::vector<InlineFile> scripts;  // made at /dev/pipes/<name>, mode 0755
+  bool network = true;              // false: --network=none
+  std::string architecture;         // of the platform the command runs on
 };
 
 /// COPY and ADD.
@@ -52,9 +53,9 @@ struct Copy {
   std::string destination;  // absolute; a trailing "/" is kept and means a directory
   std::string chown, chmod;
   std::vector<std::string> excludes;
-  bool parents = false;   // --parents
-  bool link = false;      // --link: the result does not depend on what is below
-  bool extract = false;   // ADD: unpack local archives
+  bool parents = false;  // --parents
+  bool link = false;     // --link: the result does not depend on what is below
+  bool extract = false;  // ADD: unpack local archives
 };
 
 /// WORKDIR: creates a directory (and its parents) where it is missing.
@@ -71,9 +72,9 @@ struct Step {
   StepId id{};
   std::optional<StepId> parent;  // the step whose file system this one extends
   Operation operation;
-  std::string stage;       // its stage's name, or number
-  std::string label;       // "3/7": position within its stage
-  std::string title;       // the instruction as written, on one line
+  std::string stage;  // its stage's name, or number
+  std::string label;  // "3/7": position within its stage
+  std::string title;  // the instruction as written, on one line
   base::SourceRange where;
 };
 

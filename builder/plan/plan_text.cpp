@@ -4,7 +4,9 @@
 namespace strake::plan {
 namespace {
 
-std::string id_text(StepId id) { return "#" + std::to_string(static_cast<std::size_t>(id)); }
+std::string id_text(StepId id) {
+  return "#" + std::to_string(static_cast<std::size_t>(id));
+}
 
 struct OperationText {
   std::string operator()(const Scratch&) const { return "scratch"; }

@@ -95,8 +95,7 @@ class GraphBuilder {
   std::size_t find_target() const {
     if (options_.target.empty()) return graph_.stages.size() - 1;
     if (const auto stage = find_stage(options_.target)) return *stage;
-    if (const auto number = parse_number(options_.target);
-        number && *number < graph_.stages.size())
+    if (const auto number = parse_number(options_.target); number && *number < graph_.stages.size())
       return *number;
     Error error(ErrorCode::invalid_input,
                 "no stage " + base::quoted(options_.target) + " in the Dockerfile");
@@ -117,8 +116,7 @@ class GraphBuilder {
         if (given != options_.build_args.end()) {
           global_values_[declaration.name] = given->second;
         } else if (declaration.default_value) {
-          global_values_[declaration.name] =
-              expand(*declaration.default_value, instruction->where);
+          global_values_[declaration.name] = expand(*declaration.default_value, instruction->where);
         }
       }
     }
@@ -166,8 +164,8 @@ class GraphBuilder {
     stage.platform = options_.target_platform;
     if (from.platform) stage.platform = parse_platform_flag(*from.platform, stage.where);
     if (word.empty())
-      throw Error(ErrorCode::invalid_input,
-                  "the base name " + base::quoted(from.image) + " is empty once its variables are expanded")
+      throw Error(ErrorCode::invalid_input, "the base name " + base::quoted(from.image) +
+                                                " is empty once its variables are expanded")
           .at(stage.where)
           .hint("give the ARG a default, or pass it with --build-arg");
     if (const auto earlier = find_stage(word, stage.number)) {
@@ -184,8 +182,8 @@ class GraphBuilder {
     const std::string text = expand(flag, where);
     try {
       if (text.empty())
-        throw Error(ErrorCode::invalid_input,
-                    "the platform " + base::quoted(flag) + " is empty once its variables are expanded");
+        throw Error(ErrorCode::invalid_input, "the platform " + base::quoted(flag) +
+                                                  " is empty once its variables are expanded");
       return oci::parse_platform(text);
     } catch (Error& error) {
       error.set_location(where);
@@ -221,8 +219,7 @@ class GraphBuilder {
       if (stage.base_known)
         for (const std::string& text : resolved->second.config.config.on_build) add(text);
     }
-    stage.instructions.insert(stage.instructions.begin(),
-                              std::make_move_iterator(triggers.begin()),
+    stage.instructions.insert(stage.instructions.begin(), std::make_move_iterator(triggers.begin()),
                               std::make_move_iterator(triggers.end()));
   }
 
@@ -252,10 +249,10 @@ class GraphBuilder {
       // A name may be used again: the last one before this stage is meant, if there is one.
       if (const auto earlier = find_stage(name, stage.number); earlier && !parse_number(name))
         return StageBase{*earlier};
-      throw Error(ErrorCode::invalid_input,
-                  "cannot copy from stage " + base::quoted(name) + (*found == stage.number
-                      ? ": it is this very stage"
-                      : ": it comes after this one"))
+      throw Error(
+          ErrorCode::invalid_input,
+          "cannot copy from stage " + base::quoted(name) +
+              (*found == stage.number ? ": it is this very stage" : ": it comes after this one"))
           .at(where)
           .hint("move the stage above its first use");
     }
@@ -281,8 +278,8 @@ class GraphBuilder {
   const PlanOptions& options_;
   const ResolvedImages& images_;
   StageGraph graph_;
-  std::vector<const dockerfile::From*> from_;    // one a stage
-  std::vector<const Instruction*> global_;       // before the first FROM
+  std::vector<const dockerfile::From*> from_;  // one a stage
+  std::vector<const Instruction*> global_;     // before the first FROM
   std::map<std::string, std::string> global_values_;
 };
 

@@ -22,7 +22,7 @@ struct PlanOptions {
   std::string target;             // stage name or number; "" is the last stage
   std::map<std::string, std::string> build_args;
   std::vector<std::pair<std::string, std::string>> labels;  // --label
-  bool network = true;            // default of RUN --network
+  bool network = true;                                      // default of RUN --network
 };
 
 /// An image named in the Dockerfile, before it is pinned.
@@ -58,7 +58,8 @@ struct Stage {
   /// What each COPY/ADD --from of `instructions` names, by position in `instructions`.
   std::map<std::size_t, Base> copy_sources;
   bool needed = false;  // the target depends on it
-  bool base_known = true;  // false: its image is not resolved yet, so its ONBUILD triggers are not known
+  bool base_known =
+      true;  // false: its image is not resolved yet, so its ONBUILD triggers are not known
 
   std::string shown_name() const;  // the name, or "stage-<number>"
 };
@@ -68,7 +69,7 @@ struct StageGraph {
   std::vector<Stage> stages;  // in the Dockerfile's order: a stage precedes its users
   std::size_t target = 0;
   std::map<std::string, std::string> global_args;  // values of the ARGs before the first FROM
-  char escape = '\\';  // of the Dockerfile
+  char escape = '\\';                              // of the Dockerfile
 
   /// The external images that needed stages grow from or copy from, each with its first place.
   std::map<ImageRequest, base::SourceRange> required_images() const;

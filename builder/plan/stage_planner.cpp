@@ -158,8 +158,7 @@ void StagePlanner::plan(const dockerfile::Add& add) {
                                               ": remote sources are not supported by this version "
                                               "of strake")
           .hint("fetch it in a RUN step, or put the file into the build context");
-  if (add.checksum)
-    throw Error(ErrorCode::invalid_input, "ADD --checksum needs a remote source");
+  if (add.checksum) throw Error(ErrorCode::invalid_input, "ADD --checksum needs a remote source");
   if (add.keep_git_dir)
     throw Error(ErrorCode::invalid_input, "ADD --keep-git-dir needs a git source");
   step.extract = add.unpack.value_or(true);
@@ -173,10 +172,9 @@ Copy StagePlanner::expanded(const dockerfile::Transfer& transfer) const {
   step.sources = expand_all(transfer.sources);
   for (const dockerfile::Heredoc& heredoc : transfer.heredocs) {
     const auto lookup = [this](std::string_view name) { return state_.env.find(name); };
-    step.files.push_back({heredoc.name,
-                          heredoc.expand
-                              ? dockerfile::expand_heredoc_body(heredoc.body(), lookup).text
-                              : heredoc.body()});
+    step.files.push_back(
+        {heredoc.name, heredoc.expand ? dockerfile::expand_heredoc_body(heredoc.body(), lookup).text
+                                      : heredoc.body()});
   }
   const std::string destination = expand(transfer.destination);
   step.destination = absolute(destination);
@@ -246,8 +244,7 @@ void StagePlanner::plan(const dockerfile::Arg& arg) {
     }
     if (value) state_.env.set(name, *value);
     if (is_proxy_arg(name)) declared_proxies_.insert(name);
-    if (std::find(state_.arg_names.begin(), state_.arg_names.end(), name) ==
-        state_.arg_names.end())
+    if (std::find(state_.arg_names.begin(), state_.arg_names.end(), name) == state_.arg_names.end())
       state_.arg_names.push_back(name);
     text += " " + name + (value ? "=" + *value : "");
   }
@@ -284,8 +281,7 @@ void StagePlanner::plan(const dockerfile::Expose& expose) {
   const auto lookup = [this](std::string_view name) { return state_.env.find(name); };
   std::vector<std::string> words;
   for (const std::string& word : expose.words)
-    for (std::string& part :
-         dockerfile::expand_to_words(word, lookup, {.escape = escape_}).words)
+    for (std::string& part : dockerfile::expand_to_words(word, lookup, {.escape = escape_}).words)
       words.push_back(std::move(part));
   std::vector<std::string> ports = dockerfile::parse_exposed_ports(words);
   std::sort(ports.begin(), ports.end());
@@ -324,10 +320,15 @@ void StagePlanner::plan(const dockerfile::Healthcheck& healthcheck) {
   check.start_interval_ns = healthcheck.start_interval.count();
   check.retries = healthcheck.retries;
   std::string text = "HEALTHCHECK &{" + go_quoted(check.test);
-  for (const std::int64_t duration : {check.interval_ns, check.timeout_ns, check.start_period_ns,
-                                      check.start_interval_ns})
+  for (const std::int64_t duration :
+       {check.interval_ns, check.timeout_ns, check.start_period_ns, check.start_interval_ns})
     text += " " + go_quoted(go_duration(duration));
-  add_history(text + " '" + (check.retries == 0 ? "\\x00" : "\\x" + std::string(1, "0123456789abcdef"[(check.retries >> 4) & 15]) + "0123456789abcdef"[check.retries & 15]) + "'}");
+  add_history(text + " '" +
+              (check.retries == 0
+                   ? "\\x00"
+                   : "\\x" + std::string(1, "0123456789abcdef"[(check.retries >> 4) & 15]) +
+                         "0123456789abcdef"[check.retries & 15]) +
+              "'}");
   config().healthcheck = std::move(check);
 }
 
@@ -391,9 +392,9 @@ std::vector<std::string> StagePlanner::proxy_environment() const {
 }
 
 std::string StagePlanner::expand(std::string_view word) const {
-  return dockerfile::expand_word(
-             word, [this](std::string_view name) { return state_.env.find(name); },
-             {.escape = escape_})
+  return dockerfile::expand_word(word,
+                                 [this](std::string_view name) { return state_.env.find(name); },
+                                 {.escape = escape_})
       .text;
 }
 

@@ -24,8 +24,8 @@ class Environment {
 
 /// What a stage hands to stages that are built from it, and to the image.
 struct StageState {
-  oci::ImageConfig image;             // config so far; diff_ids and history are the base image's
-  Environment env;                    // of expansion and RUN: config.env and ARGs
+  oci::ImageConfig image;              // config so far; diff_ids and history are the base image's
+  Environment env;                     // of expansion and RUN: config.env and ARGs
   std::vector<std::string> arg_names;  // declared ARGs with or without value, for history
   std::vector<HistoryEntry> history;
   std::optional<StepId> file_system;
@@ -35,8 +35,8 @@ struct StageState {
 /// Turns the instructions of one stage, one after another, into steps and configuration.
 class StagePlanner {
  public:
-  /// `copy_sources[i]` is where instruction i's --from file system comes from. `steps` is the plan's
-  /// list, to which steps are added.
+  /// `copy_sources[i]` is where instruction i's --from file system comes from. `steps` is the
+  /// plan's list, to which steps are added.
   StagePlanner(const Stage& stage, const StageGraph& graph, const PlanOptions& options,
                StageState state, std::map<std::size_t, StepId> copy_sources, char escape,
                std::vector<Step>& steps);

@@ -23,8 +23,8 @@ std::string sample(std::size_t size) {
   std::uint64_t state = 42;
   while (text.size() < size) {
     state = state * 6364136223846793005U + 1442695040888963407U;
-    text += "value_" + std::to_string(state >> 50) + " = compute(" +
-            std::to_string(state >> 56) + ");\n";
+    text += "value_" + std::to_string(state >> 50) + " = compute(" + std::to_string(state >> 56) +
+            ");\n";
   }
   text.resize(size);
   return text;

@@ -55,7 +55,8 @@ TEST(Accounts, NoUserIsRootEvenWithoutAccountFiles) {
 TEST(Accounts, NumbersAboveTheSignedRangeAreRefused) {
   const Tree tree = image();
   EXPECT_EQ(resolve_account(tree.root(), "2147483647").uid, 2147483647U);
-  for (const char* bad : {"2147483648", "4294967296", "0:2147483648", "99999999999999999999", "huge"})
+  for (const char* bad :
+       {"2147483648", "4294967296", "0:2147483648", "99999999999999999999", "huge"})
     EXPECT_THROW(resolve_account(tree.root(), bad), base::Error) << bad;
 }
 

@@ -20,9 +20,10 @@ std::vector<std::string> select(const Tree& tree, plan::Copy copy,
   const dockerfile::IgnoreMatcher ignored(dockerfile::parse_ignore_file(source), &source);
   const base::RootedDirectory root = tree.root();
   std::vector<std::string> out;
-  for (const SelectedSource& selected :
-       select_files(copy, {.root = root, .ignored = &ignored, .is_context = true,
-                           .shown_name = "the build context"})) {
+  for (const SelectedSource& selected : select_files(copy, {.root = root,
+                                                           .ignored = &ignored,
+                                                           .is_context = true,
+                                                           .shown_name = "the build context"})) {
     std::string text = selected.parents.empty() ? "" : selected.parents + "|";
     text += selected.name + (selected.directory ? "/:" : ":");
     for (const SelectedEntry& entry : selected.entries)
@@ -52,7 +53,11 @@ std::string failure(const Tree& tree, const std::string& source, const std::stri
 
 Tree sample() {
   Tree tree;
-  tree.file("a.txt", "a").file("b.txt", "b").file("d/x", "x").file("d/e/y", "y").file("d/e.txt", "e");
+  tree.file("a.txt", "a")
+      .file("b.txt", "b")
+      .file("d/x", "x")
+      .file("d/e/y", "y")
+      .file("d/e.txt", "e");
   return tree;
 }
 

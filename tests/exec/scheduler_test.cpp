@@ -21,34 +21,36 @@ TEST(Scheduler, InputsFinishBeforeTheirUsers) {
   std::stop_source stop;
   const auto note = [&](std::size_t item) {
     const std::lock_guard lock(mutex);
-    for (const std::size_t input : inputs[item])
-      EXPECT_THAT(order, testing::Contains(input));
+    for (const std::size_t input : inputs[item]) EXPECT_THAT(order, testing::Contains(input));
     order.push_back(item);
   };
-  run_schedule(inputs, 4, [&](std::size_t item) { return item % 2 == 0 ? (note(item), true) : false; },
-               note, stop);
+  run_schedule(
+      inputs, 4, [&](std::size_t item) { return item % 2 == 0 ? (note(item), true) : false; }, note,
+      stop);
   EXPECT_EQ(order.size(), inputs.size());
 }
 
 TEST(Scheduler, IndependentItemsRunAtTheSameTime) {
   std::latch both(2);
   std::stop_source stop;
-  run_schedule(Inputs{{}, {}}, 2, [](std::size_t) { return false; },
-               [&](std::size_t) { both.arrive_and_wait(); }, stop);
+  run_schedule(
+      Inputs{{}, {}}, 2, [](std::size_t) { return false; },
+      [&](std::size_t) { both.arrive_and_wait(); }, stop);
 }
 
 TEST(Scheduler, NoMoreThanTheJobsRunAtOnce) {
   std::atomic<int> running = 0, most = 0;
   std::stop_source stop;
-  run_schedule(Inputs(8), 2, [](std::size_t) { return false; },
-               [&](std::size_t) {
-                 const int now = ++running;
-                 int seen = most;
-                 while (now > seen && !most.compare_exchange_weak(seen, now)) continue;
-                 std::this_thread::yield();
-                 --running;
-               },
-               stop);
+  run_schedule(
+      Inputs(8), 2, [](std::size_t) { return false; },
+      [&](std::size_t) {
+        const int now = ++running;
+        int seen = most;
+        while (now > seen && !most.compare_exchange_weak(seen, now)) continue;
+        std::this_thread::yield();
+        --running;
+      },
+      stop);
   EXPECT_LE(most, 2);
 }
 
@@ -56,12 +58,13 @@ TEST(Scheduler, TheFirstErrorStopsTheRestAndComesOut) {
   std::atomic<int> executed = 0;
   std::stop_source stop;
   const Inputs inputs = {{}, {0}, {1}};
-  EXPECT_THROW(run_schedule(inputs, 1, [](std::size_t) { return false; },
-                            [&](std::size_t) {
-                              ++executed;
-                              throw base::Error(base::ErrorCode::step_failed, "no");
-                            },
-                            stop),
+  EXPECT_THROW(run_schedule(
+                   inputs, 1, [](std::size_t) { return false; },
+                   [&](std::size_t) {
+                     ++executed;
+                     throw base::Error(base::ErrorCode::step_failed, "no");
+                   },
+                   stop),
                base::Error);
   EXPECT_EQ(executed, 1);
   EXPECT_TRUE(stop.stop_requested());
@@ -69,19 +72,19 @@ TEST(Scheduler, TheFirstErrorStopsTheRestAndComesOut) {
 
 TEST(Scheduler, AnErrorOfTheProbeComesOutToo) {
   std::stop_source stop;
-  EXPECT_THROW(run_schedule(Inputs{{}}, 1,
-                            [](std::size_t) -> bool {
-                              throw base::Error(base::ErrorCode::not_found, "no");
-                            },
-                            [](std::size_t) {}, stop),
+  EXPECT_THROW(run_schedule(
+                   Inputs{{}}, 1,
+                   [](std::size_t) -> bool { throw base::Error(base::ErrorCode::not_found, "no"); },
+                   [](std::size_t) {}, stop),
                base::Error);
 }
 
 TEST(Scheduler, AStopFromOutsideIsACancelledBuild) {
   std::stop_source stop;
   try {
-    run_schedule(Inputs{{}, {0}}, 1, [](std::size_t) { return false; },
-                 [&](std::size_t) { stop.request_stop(); }, stop);
+    run_schedule(
+        Inputs{{}, {0}}, 1, [](std::size_t) { return false; },
+        [&](std::size_t) { stop.request_stop(); }, stop);
     FAIL() << "not cancelled";
   } catch (const base::Error& error) {
     EXPECT_EQ(error.code(), base::ErrorCode::cancelled);

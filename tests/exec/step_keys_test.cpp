@@ -59,9 +59,8 @@ TEST(StepKeys, CopyCountsContentNotTimes) {
   Tree tree;
   tree.file("d/f", "1").file("d/g", "2");
   const cache::CacheKey key = key_of(tree, copy);
-  std::filesystem::last_write_time(tree.path() / "d/f",
-                                   std::filesystem::file_time_type::clock::now() -
-                                       std::chrono::hours(1));
+  std::filesystem::last_write_time(
+      tree.path() / "d/f", std::filesystem::file_time_type::clock::now() - std::chrono::hours(1));
   EXPECT_EQ(key_of(tree, copy), key);
   plan::Copy owned = copy;
   owned.chown = "1";

@@ -32,7 +32,8 @@ std::string plan_text(const std::string& text) {
     const StageGraph graph = make_graph(file, options, images);
     bool complete = true;
     for (const auto& [request, where] : graph.required_images())
-      complete &= !images.insert(image(request.image.familiar(), {}, request.platform.str())).second;
+      complete &=
+          !images.insert(image(request.image.familiar(), {}, request.platform.str())).second;
     if (complete) return to_text(make_plan(graph, options, images));
   }
 }

@@ -20,9 +20,9 @@ inline dockerfile::Dockerfile parsed(const std::string& text) {
 }
 
 /// An image of one layer, as a registry would have answered.
-inline std::pair<const ImageRequest, ResolvedImage> image(const std::string& name,
-                                                         oci::RunConfig config = {},
-                                                         const std::string& platform = "linux/amd64") {
+inline std::pair<const ImageRequest, ResolvedImage> image(
+    const std::string& name, oci::RunConfig config = {},
+    const std::string& platform = "linux/amd64") {
   const ImageRequest request{oci::parse_reference(name), oci::parse_platform(platform)};
   ResolvedImage resolved;
   resolved.image = request.image;

@@ -64,7 +64,8 @@ TEST(Planner, ThePlanCanBePrinted) {
 }
 
 TEST(Planner, WordsOfAnInstructionSeeTheEnvironmentBeforeIt) {
-  const BuildPlan plan = plan_of("FROM scratch\nENV abc=hello\nENV abc=bye def=$abc\nENV ghi=$abc\n");
+  const BuildPlan plan =
+      plan_of("FROM scratch\nENV abc=hello\nENV abc=bye def=$abc\nENV ghi=$abc\n");
   EXPECT_THAT(plan.config.config.env, ElementsAre(kPath, "abc=bye", "def=hello", "ghi=bye"));
 }
 
@@ -75,12 +76,14 @@ TEST(Planner, ArgsReachRunButNotTheImage) {
       plan_of("ARG G=global\nFROM scratch\nARG A=1\nARG B=2\nARG G\nARG U\nRUN x\n", {}, options);
   EXPECT_THAT(operations<RunStep>(plan)[0]->env, ElementsAre(kPath, "A=1", "B=given", "G=global"));
   EXPECT_THAT(plan.config.config.env, ElementsAre(kPath));
-  EXPECT_THAT(history_of(plan), ElementsAre("ARG A=1", "ARG B=given", "ARG G=global", "ARG U",
-                                            "RUN |4 A=1 B=given G=global U= /bin/sh -c x # buildkit"));
+  EXPECT_THAT(history_of(plan),
+              ElementsAre("ARG A=1", "ARG B=given", "ARG G=global", "ARG U",
+                          "RUN |4 A=1 B=given G=global U= /bin/sh -c x # buildkit"));
 }
 
 TEST(Planner, GlobalArgsAreNotVisibleUntilDeclared) {
-  const BuildPlan plan = plan_of("ARG G=global\nFROM scratch\nENV x=$G$TARGETARCH\nARG TARGETARCH\nENV y=$TARGETARCH\n");
+  const BuildPlan plan = plan_of(
+      "ARG G=global\nFROM scratch\nENV x=$G$TARGETARCH\nARG TARGETARCH\nENV y=$TARGETARCH\n");
   EXPECT_THAT(plan.config.config.env, ElementsAre(kPath, "x=", "y=amd64"));
 }
 
@@ -105,8 +108,8 @@ TEST(Planner, EntrypointDropsTheCmdOfTheBaseOnly) {
 }
 
 TEST(Planner, ShellFormsUseTheShellOfTheStage) {
-  const BuildPlan plan = plan_of(
-      "FROM scratch\nCMD a b\nSHELL [\"/bin/bash\", \"-ec\"]\nRUN c\nENTRYPOINT d\n");
+  const BuildPlan plan =
+      plan_of("FROM scratch\nCMD a b\nSHELL [\"/bin/bash\", \"-ec\"]\nRUN c\nENTRYPOINT d\n");
   EXPECT_EQ(plan.config.config.cmd, (std::vector<std::string>{"/bin/sh", "-c", "a b"}));
   EXPECT_EQ(plan.config.config.entrypoint, (std::vector<std::string>{"/bin/bash", "-ec", "d"}));
   EXPECT_THAT(operations<RunStep>(plan)[0]->argv, ElementsAre("/bin/bash", "-ec", "c"));
@@ -115,7 +118,8 @@ TEST(Planner, ShellFormsUseTheShellOfTheStage) {
 TEST(Planner, WorkdirsAreRelativeToEachOther) {
   ResolvedImages images;
   images.insert(image("base", {.working_dir = "/base"}));
-  const BuildPlan plan = plan_of("FROM base\nWORKDIR a\nWORKDIR ../b/\nCOPY x y/\nWORKDIR /\n", images);
+  const BuildPlan plan =
+      plan_of("FROM base\nWORKDIR a\nWORKDIR ../b/\nCOPY x y/\nWORKDIR /\n", images);
   EXPECT_EQ(operations<MakeDirectory>(plan)[1]->path, "/base/b");
   EXPECT_EQ(operations<Copy>(plan)[0]->destination, "/base/b/y/");
   EXPECT_EQ(plan.config.config.working_dir, "/");
@@ -123,7 +127,8 @@ TEST(Planner, WorkdirsAreRelativeToEachOther) {
 }
 
 TEST(Planner, HeredocsBecomeScriptsOrShellText) {
-  const BuildPlan plan = plan_of("FROM scratch\nRUN <<EOF\na\nb\nEOF\nRUN <<SCRIPT\n#!/usr/bin/python\nc\nSCRIPT\n");
+  const BuildPlan plan =
+      plan_of("FROM scratch\nRUN <<EOF\na\nb\nEOF\nRUN <<SCRIPT\n#!/usr/bin/python\nc\nSCRIPT\n");
   const auto runs = operations<RunStep>(plan);
   EXPECT_THAT(runs[0]->argv, ElementsAre("/bin/sh", "-c", "a\nb\n"));
   EXPECT_THAT(runs[1]->argv, ElementsAre("/dev/pipes/SCRIPT"));
@@ -132,8 +137,7 @@ TEST(Planner, HeredocsBecomeScriptsOrShellText) {
 }
 
 TEST(Planner, CopyHeredocsExpandUnlessQuoted) {
-  const BuildPlan plan =
-      plan_of("FROM scratch\nENV V=1\nCOPY <<a <<\"b\" /d/\n$V\na\n$V\nb\n");
+  const BuildPlan plan = plan_of("FROM scratch\nENV V=1\nCOPY <<a <<\"b\" /d/\n$V\na\n$V\nb\n");
   const Copy& copy = *operations<Copy>(plan)[0];
   EXPECT_EQ(copy.files[0].content, "1\n");
   EXPECT_EQ(copy.files[1].content, "$V\n");
@@ -156,8 +160,8 @@ TEST(Planner, HealthchecksAreKeptAsDockerKeepsThem) {
 }
 
 TEST(Planner, AStageFromAStageInheritsItsArgsAndConfig) {
-  const BuildPlan plan = plan_of(
-      "FROM scratch AS a\nARG X=1\nENV E=2\nUSER u\nONBUILD LABEL l=v\nFROM a\nRUN r\n");
+  const BuildPlan plan =
+      plan_of("FROM scratch AS a\nARG X=1\nENV E=2\nUSER u\nONBUILD LABEL l=v\nFROM a\nRUN r\n");
   const RunStep& run = *operations<RunStep>(plan)[0];
   EXPECT_THAT(run.env, ElementsAre(kPath, "X=1", "E=2"));
   EXPECT_EQ(run.user, "u");
@@ -190,7 +194,8 @@ TEST(Planner, RefusesWhatItWouldOtherwiseIgnoreAtItsLine) {
   EXPECT_THAT(failure_of("FROM scratch\nRUN --security=insecure x\n"), HasSubstr("not supported"));
   EXPECT_THAT(failure_of("FROM scratch\nCOPY --chmod=9 x /\n"), HasSubstr("line 2"));
   EXPECT_THAT(failure_of("FROM scratch\nSTOPSIGNAL NOPE\n"), HasSubstr("line 2"));
-  EXPECT_THAT(failure_of("FROM scratch\nENV a=\"${b:?must be given}\"\n"), HasSubstr("must be given"));
+  EXPECT_THAT(failure_of("FROM scratch\nENV a=\"${b:?must be given}\"\n"),
+              HasSubstr("must be given"));
 }
 
 }  // namespace

@@ -64,8 +64,7 @@ TEST(StageGraph, PlatformFlagKnowsThePlatformArgs) {
 }
 
 TEST(StageGraph, StageNamesIgnoreCaseAndTheLastOneBeforeCounts) {
-  const StageGraph graph =
-      graph_of("FROM scratch AS Base\nFROM scratch AS base\nFROM BASE\n");
+  const StageGraph graph = graph_of("FROM scratch AS Base\nFROM scratch AS base\nFROM BASE\n");
   EXPECT_EQ(std::get<StageBase>(graph.stages[2].base).stage, 1U);
 }
 
@@ -82,7 +81,8 @@ TEST(StageGraph, TargetsAreNamesOrNumbers) {
 TEST(StageGraph, RefusesUseOfLaterStagesAndOfItself) {
   EXPECT_THAT(failure_of("FROM scratch AS a\nCOPY --from=b / /\nFROM scratch AS b\n"),
               HasSubstr("it comes after this one"));
-  EXPECT_THAT(failure_of("FROM scratch AS a\nCOPY --from=a / /\n"), HasSubstr("it is this very stage"));
+  EXPECT_THAT(failure_of("FROM scratch AS a\nCOPY --from=a / /\n"),
+              HasSubstr("it is this very stage"));
   EXPECT_THAT(failure_of("FROM scratch\nCOPY --from=7 / /\n"), HasSubstr("no stage number 7"));
   EXPECT_THAT(failure_of("FROM scratch\nCOPY --from=$X / /\n"), HasSubstr("variable"));
 }
@@ -106,8 +106,7 @@ TEST(StageGraph, TriggersOfAnImageComeFirstAndMayNeedFurtherImages) {
 }
 
 TEST(StageGraph, TriggersOfAStageFireInStagesBuiltFromIt) {
-  const StageGraph graph =
-      graph_of("FROM scratch AS a\nONBUILD ENV A=1\nFROM a AS b\nFROM b\n");
+  const StageGraph graph = graph_of("FROM scratch AS a\nONBUILD ENV A=1\nFROM a AS b\nFROM b\n");
   EXPECT_EQ(graph.stages[1].instructions.size(), 1U);
   EXPECT_EQ(graph.stages[2].instructions.size(), 0U);
 }
