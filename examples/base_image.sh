@@ -1,8 +1,8 @@
 # Sourced by examples/quickstart.sh and the integration tests: a registry for the moment, and Debian
 # base images made on the spot, where Docker Hub cannot be reached.
 
-# start_registry DIRECTORY: a docker-registry on a free loopback port, until stop_registry. Its
-# address is in $registry then.
+# start_registry DIRECTORY [CONFIG]: a docker-registry on a free loopback port, until stop_registry.
+# Its address is in $registry then. CONFIG is appended to its configuration.
 start_registry() {
   local try port wait
   mkdir -p "$1"
@@ -13,6 +13,7 @@ version: 0.1
 log: {level: error}
 storage: {filesystem: {rootdirectory: "$1/data"}}
 http: {addr: "127.0.0.1:$port"}
+${2:-}
 END
     docker-registry serve "$1/config.yml" >"$1/log" 2>&1 &
     registry_pid=$!
