@@ -4,6 +4,7 @@
 #include <ctime>
 #include <thread>
 
+#include "builder/exec/shown_task.h"
 #include "layers/base/error.h"
 #include "layers/base/log.h"
 #include "layers/blob_store.h"
@@ -145,15 +146,14 @@ class RemoteImage {
 
 plan::ResolvedImage resolve_shown(const plan::ImageRequest& request, PullPolicy policy,
                                   Machine& machine, const std::stop_token& stop) {
-  const TaskId task =
-      machine.progress.start({request.platform.str(), "", "resolve " + request.image.familiar()});
+  ShownTask task(machine.progress,
+                 {request.platform.str(), "", "resolve " + request.image.familiar()});
   try {
     plan::ResolvedImage image = resolve_image(request, policy, machine, stop);
-    machine.progress.finish(task, Outcome::done);
+    task.set(Outcome::done);
     return image;
   } catch (const Error& error) {
-    machine.progress.finish(
-        task, error.code() == ErrorCode::cancelled ? Outcome::cancelled : Outcome::failed);
+    task.set(error);
     throw;
   }
 }

@@ -10,6 +10,7 @@
 #include "builder/exec/base_images.h"
 #include "builder/exec/publisher.h"
 #include "builder/exec/scheduler.h"
+#include "builder/exec/shown_task.h"
 #include "builder/exec/step_runner.h"
 #include "builder/output/outputs.h"
 #include "builder/plan/planner.h"
@@ -243,17 +244,18 @@ class Build {
           break;
         case OutputSpec::Kind::oci:
         case OutputSpec::Kind::docker: {
-          ExportTask task(machine_.progress, output);
-          write_layout(output, images_, names_of(output), blob_options(), machine_, fetcher);
-          task.done();
-          if (output.kind == OutputSpec::Kind::oci) need_documents();
+          ShownTask task(machine_.progress, writing(output));
+          write_layout(output, images_, names_of(output),
+                       output.kind == OutputSpec::Kind::oci ? &need_documents() : nullptr, machine_,
+                       fetcher);
+          task.set(Outcome::done);
           break;
         }
         case OutputSpec::Kind::tar:
         case OutputSpec::Kind::local: {
-          ExportTask task(machine_.progress, output);
+          ShownTask task(machine_.progress, writing(output));
           write_rootfs(output, images_, machine_, fetcher);
-          task.done();
+          task.set(Outcome::done);
           break;
         }
       }
@@ -279,22 +281,9 @@ class Build {
     for (const oci::Reference& name : names_of(output)) outcome.pushed.push_back(name.str());
   }
 
-  /// Shows the writing of an output.
-  class ExportTask {
-   public:
-    ExportTask(Progress& progress, const OutputSpec& output)
-        : progress_(progress),
-          id_(progress.start({"", "", "write " + (output.dest == "-" ? "stdout" : output.dest)})) {}
-    ExportTask(const ExportTask&) = delete;
-    ExportTask& operator=(const ExportTask&) = delete;
-    ~ExportTask() { progress_.finish(id_, outcome_); }
-    void done() { outcome_ = Outcome::done; }
-
-   private:
-    Progress& progress_;
-    TaskId id_;
-    Outcome outcome_ = Outcome::failed;
-  };
+  static TaskInfo writing(const OutputSpec& output) {
+    return {"", "", "write " + (output.dest == "-" ? "stdout" : output.dest)};
+  }
 
   const BuildRequest& request_;
   Machine& machine_;

@@ -2,6 +2,7 @@
 
 #include <thread>
 
+#include "builder/exec/shown_task.h"
 #include "layers/archive/compression.h"
 #include "layers/base/error.h"
 #include "layers/blob_store.h"
@@ -92,23 +93,22 @@ void LayerFetcher::pull(const base::DiffId& layer, const oci::Descriptor& blob) 
   for (const layers::KnownBlob& known : machine_.layers.blobs(layer)) {
     if (known.blob.digest != blob.digest) continue;
     for (const oci::Repository& repository : known.repositories) {
-      const TaskId task = machine_.progress.start(
-          {"", "", "pull " + repository.path + "@" + blob.digest.str().substr(0, 19)});
+      ShownTask task(machine_.progress,
+                     {"", "", "pull " + repository.path + "@" + blob.digest.str().substr(0, 19)});
       try {
         layers::PartialBlob partial = machine_.blobs.resume(blob);
         if (!machine_.blobs.contains(blob.digest)) {
           partial.restart();
-          ProgressSink sink(partial, machine_.progress, task, blob);
+          ProgressSink sink(partial, machine_.progress, task.id(), blob);
           machine_.registry.get_blob(repository, blob, sink, stop_);
           partial.commit();
         }
-        machine_.progress.finish(task, Outcome::done);
+        task.set(Outcome::done);
         return;
       } catch (Error& error) {
-        const bool cancelled = error.code() == ErrorCode::cancelled;
-        machine_.progress.finish(task, cancelled ? Outcome::cancelled : Outcome::failed);
+        task.set(error);
         error.add_context("pulling layer " + blob.digest.str() + " from " + repository.str());
-        if (cancelled) throw;
+        if (error.code() == ErrorCode::cancelled) throw;
         last = error;
       }
     }

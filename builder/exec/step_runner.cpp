@@ -6,6 +6,7 @@
 #include "builder/exec/copy_files.h"
 #include "builder/exec/layer_draft.h"
 #include "builder/exec/layer_paths.h"
+#include "builder/exec/shown_task.h"
 #include "builder/sandbox/sandbox.h"
 #include "cache/disk_cache.h"
 #include "cache/explain.h"
@@ -64,24 +65,9 @@ Error run_failed(const sandbox::ExitStatus& status) {
   return error;
 }
 
-/// Finishes a task whichever way the work on it ends.
-class ShownTask {
- public:
-  ShownTask(Progress& progress, const plan::BuildPlan& plan, const plan::Step& step)
-      : progress_(progress),
-        id_(progress.start({plan.platform.str() + " " + step.stage, step.label, step.title})) {}
-  ShownTask(const ShownTask&) = delete;
-  ShownTask& operator=(const ShownTask&) = delete;
-  ~ShownTask() { progress_.finish(id_, outcome_); }
-
-  TaskId id() const { return id_; }
-  void set(Outcome outcome) { outcome_ = outcome; }
-
- private:
-  Progress& progress_;
-  TaskId id_;
-  Outcome outcome_ = Outcome::failed;
-};
+TaskInfo task_of(const plan::BuildPlan& plan, const plan::Step& step) {
+  return {plan.platform.str() + " " + step.stage, step.label, step.title};
+}
 
 }  // namespace
 
@@ -152,7 +138,7 @@ std::optional<StepResult> StepRunner::probe(const plan::BuildPlan& plan, const p
     throw;
   }
   std::optional<StepResult> result = find(pending.key, below);
-  if (result) ShownTask(machine_.progress, plan, step).set(Outcome::cached);
+  if (result) ShownTask(machine_.progress, task_of(plan, step)).set(Outcome::cached);
   return result;
 }
 
@@ -185,7 +171,7 @@ StepResult StepRunner::execute(const plan::BuildPlan& plan, const plan::Step& st
                                const std::vector<StepResult>& inputs) {
   const StepResult& below = inputs[static_cast<std::size_t>(*step.parent)];
   Pending& pending = pending_for(plan, step);
-  ShownTask task(machine_.progress, plan, step);
+  ShownTask task(machine_.progress, task_of(plan, step));
   pending.task = task.id();
   try {
     bool waited = false;
@@ -243,7 +229,7 @@ StepResult StepRunner::execute(const plan::BuildPlan& plan, const plan::Step& st
     task.set(Outcome::done);
     return on_top(below, layer, record.created);
   } catch (Error& error) {
-    if (error.code() == ErrorCode::cancelled) task.set(Outcome::cancelled);
+    task.set(error);
     error.set_location(step.where);
     throw;
   }
@@ -310,19 +296,11 @@ std::optional<oci::Layer> StepRunner::seal_upper(layers::MountStack&& stack, Pen
   const base::FileDescriptor opened(::open(tree.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (base::list_directory(opened.get(), tree.string()).empty()) return std::nullopt;
 
-  if (!request_.no_cache && pending.previous && pending.previous->layer &&
-      machine_.layers.has_tree(pending.previous->layer->diff_id)) {
-    const base::FileDescriptor before = machine_.layers.open_tree(pending.previous->layer->diff_id);
-    if (layers::trees_equal(before.get(), opened.get(), machine_.store.xattr_namespace())) {
-      pending.took_previous = true;
-      return pending.previous->layer;
-    }
-  }
+  if (take_previous(opened, pending)) return pending.previous->layer;
   return machine_.layers.adopt(std::move(work), {.clamp_mtime = request_.source_date_epoch});
 }
 
-// ---- COPY, ADD, WORKDIR
-// --------------------------------------------------------------------------
+// ---- COPY, ADD, WORKDIR -------------------------------------------------------------------------
 
 CopySource StepRunner::context_source() const {
   return {.root = context().root(),
@@ -393,15 +371,20 @@ std::optional<oci::Layer> StepRunner::seal_draft(const LayerDraft& draft, Pendin
   layers::LayerWriter writer = machine_.layers.writer({.clamp_mtime = request_.source_date_epoch});
   draft.write(writer);
   const oci::Layer layer = machine_.layers.seal(std::move(writer));
-  if (request_.no_cache || !pending.previous || !pending.previous->layer ||
-      *pending.previous->layer == layer ||
-      !machine_.layers.has_tree(pending.previous->layer->diff_id))
-    return layer;
-  const base::FileDescriptor before = machine_.layers.open_tree(pending.previous->layer->diff_id);
+  if (pending.previous && pending.previous->layer == layer) return layer;
   const base::FileDescriptor now = machine_.layers.open_tree(layer.diff_id);
-  if (!layers::trees_equal(before.get(), now.get(), machine_.store.xattr_namespace())) return layer;
-  pending.took_previous = true;
-  return pending.previous->layer;
+  return take_previous(now, pending) ? pending.previous->layer : layer;
+}
+
+/// Whether the new tree is what the step gave last time but for times: then that is its result.
+bool StepRunner::take_previous(const base::FileDescriptor& tree, Pending& pending) const {
+  if (request_.no_cache || !pending.previous || !pending.previous->layer) return false;
+  const base::DiffId& previous = pending.previous->layer->diff_id;
+  if (!machine_.layers.has_tree(previous)) return false;
+  const base::FileDescriptor before = machine_.layers.open_tree(previous);
+  pending.took_previous =
+      layers::trees_equal(before.get(), tree.get(), machine_.store.xattr_namespace());
+  return pending.took_previous;
 }
 
 void StepRunner::save_memo() {

@@ -67,6 +67,7 @@ class StepRunner {
   std::optional<oci::Layer> make_directory(const plan::MakeDirectory& directory,
                                            const StepResult& below, Pending& pending);
   std::optional<oci::Layer> seal_upper(layers::MountStack&& stack, Pending& pending);
+  bool take_previous(const base::FileDescriptor& tree, Pending& pending) const;
   std::optional<oci::Layer> seal_draft(const LayerDraft& draft, Pending& pending);
   const std::filesystem::path& mount_points();
   CopySource context_source() const;

@@ -51,15 +51,14 @@ layers::BlobStreamer streamer(std::span<const AssembledImage> images,
 }  // namespace
 
 void write_layout(const OutputSpec& output, std::span<const AssembledImage> images,
-                  std::span<const oci::Reference> names, const BlobOptions& options,
+                  std::span<const oci::Reference> names, const ImageDocuments* made,
                   Machine& machine, LayerFetcher& fetcher) {
   const bool docker = output.kind == OutputSpec::Kind::docker;
   if (docker && images.size() > 1)
     throw base::Error(base::ErrorCode::invalid_input,
                       "a docker-archive cannot hold more than one platform")
         .hint("use type=oci, or build for one platform");
-  const ImageDocuments documents =
-      docker ? plain_documents(images, machine, fetcher) : make_documents(images, options, machine);
+  const ImageDocuments documents = docker ? plain_documents(images, machine, fetcher) : *made;
   layers::LayoutImage layout;
   layout.root = documents.root();
   if (documents.index) layout.indexes.push_back(*documents.index);

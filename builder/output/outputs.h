@@ -36,9 +36,10 @@ void store_image(std::span<const AssembledImage> images, const ImageDocuments* d
 /// Gives `name` this image beside the images of other platforms that the name has already.
 void add_platform(const AssembledImage& image, const oci::Reference& name, Machine& machine);
 
-/// Writes an OCI image layout (`output.directory`: a directory, else a tar) or a docker-archive.
+/// Writes an OCI image layout of `made` (`output.directory`: a directory, else a tar), or a
+/// docker-archive, which has a manifest of its own: `made` is null then.
 void write_layout(const OutputSpec& output, std::span<const AssembledImage> images,
-                  std::span<const oci::Reference> names, const BlobOptions& options,
+                  std::span<const oci::Reference> names, const ImageDocuments* made,
                   Machine& machine, LayerFetcher& fetcher);
 
 /// Writes the files of the images as a tar or into a directory; several platforms go to
