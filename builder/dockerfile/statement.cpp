@@ -68,14 +68,16 @@ std::string_view StatementReader::take_line() {
 bool StatementReader::skip_to_statement() {
   while (!rest_.empty()) {
     const std::string_view before = rest_;
-    const std::string_view line = trim(take_line());
-    if (line.empty()) continue;
-    if (!line.starts_with('#')) {
+    const std::string_view line = take_line();
+    if (is_blank(line)) continue;
+    if (!is_comment(line)) {
       rest_ = before;
       --line_number_;
       return true;
     }
     if (line_number_ <= directive_lines_) continue;
+    // docker cuts the first character, also of an indented comment: what is said about an
+    // instruction has its "#" in the first column.
     const std::string_view comment = trim(line.substr(1));
     // An empty comment line separates a heading from the comment of an instruction.
     if (comment.empty()) {

@@ -145,7 +145,7 @@ TEST(Lines, HaveNoLengthLimitOfTheirOwn) {
 
 TEST(Comments, AboveAnInstructionAreItsDescription) {
   const Dockerfile file = parse_text("# heading\n#\n# base the base\n\n  # more\nFROM a\nRUN x\n");
-  EXPECT_THAT(file.instructions[0].comments, ElementsAre("base the base", "more"));
+  EXPECT_THAT(file.instructions[0].comments, ElementsAre("base the base", "# more"));
   EXPECT_THAT(file.instructions[1].comments, IsEmpty());
 }
 

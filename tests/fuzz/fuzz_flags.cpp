@@ -30,8 +30,8 @@ void attempt(const Reader& read) {
 }
 
 void read_mount(std::string_view text) {
-  const Mount mount = resolve_mount(parse_run_mount(text),
-                                    [](std::string_view word) { return std::string(word); });
+  const Mount mount =
+      resolve_mount(parse_run_mount(text), [](std::string_view word) { return std::string(word); });
   if (mount.type == MountType::secret && mount.target.empty() && mount.id.empty() &&
       mount.variable.empty())
     std::abort();
