@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <stop_token>
@@ -42,7 +43,9 @@ struct HttpFile {
 /// Files of the web, kept as blobs. What was fetched is remembered by URL in memo/http/, so that
 /// the next build asks only whether it changed (If-None-Match), and one with a checksum asks
 /// nothing. A record that is missing or damaged, or whose blob was pruned, costs a download.
-/// Thread-safe; several requests of one URL share one download.
+///
+/// One object per build: it asks for a URL once, so that all steps and platforms see one version.
+/// Thread-safe; processes that want the same URL at once share one download.
 class HttpFiles {
  public:
   HttpFiles(registry::HttpTransport& http, const layers::Store& store,
@@ -52,12 +55,18 @@ class HttpFiles {
   HttpFile fetch(const HttpFileRequest& request, std::stop_token stop);
 
  private:
-  HttpFile download(const HttpFileRequest& request, std::optional<HttpFile> known,
-                    const HttpValidators& validators, std::stop_token stop);
+  struct Known;
+
+  HttpFile bring_up_to_date(const HttpFileRequest& request, std::stop_token stop);
+  std::filesystem::path record_of(const std::string& url) const;
+  std::optional<Known> recall(const std::string& url) const;
+  void remember(const std::string& url, const Known& known) const;
 
   HttpSource source_;
   const layers::Store& store_;
   const layers::BlobStore& blobs_;
+  std::mutex mutex_;                                                    // guards what follows
+  std::map<std::pair<std::string, std::string>, HttpFile> up_to_date_;  // by URL and authorization
 };
 
 }  // namespace strake::builder
