@@ -43,20 +43,35 @@ stop_registry() {
 
 registry_answers() { timeout 5 bash -c "</dev/tcp/$1/443" 2>/dev/null; }
 
-# import_debian STRAKE ARCHITECTURE NAME DIRECTORY: makes a minimal Debian of that architecture with
-# mmdebstrap (once; the tar stays in DIRECTORY) and imports it, unless the store has it.
+# import_debian STRAKE ARCHITECTURE NAME DIRECTORY [PACKAGE]...: makes a minimal Debian of that
+# architecture, with these packages, by mmdebstrap (once; the tar stays in DIRECTORY) and imports it,
+# unless the store has it. The path of the tar is in $debian_tar then.
 import_debian() {
-  local strake=$1 architecture=$2 name=$3 tar=$4/debian-$2.tar part=$4/unfinished-$2.tar
-  if [ ! -f "$tar" ]; then
-    if [ "$architecture" = "$(dpkg --print-architecture)" ]; then
-      $sudo mmdebstrap --quiet --variant=minbase bookworm "$part" || return 1
-    else
-      emulated_mmdebstrap "$architecture" "$part" || return 1
-    fi
-    $sudo mv "$part" "$tar"
-  fi
+  local strake=$1 architecture=$2 name=$3 directory=$4
+  shift 4
+  debian_tar=$directory/debian-$architecture
+  [ $# = 0 ] || debian_tar+=-$(printf '%s\n' "$@" | sha256sum | cut -c1-12)
+  debian_tar+=.tar
+  # Another build may want the same one now.
+  (flock 9 && make_debian "$architecture" "$debian_tar" "$@") 9>"$debian_tar.lock" || return 1
   $sudo "$strake" inspect --platform "linux/$architecture" "$name" >/dev/null 2>&1 ||
-    $sudo "$strake" import --platform "linux/$architecture" "$tar" "$name" >/dev/null
+    $sudo "$strake" import --platform "linux/$architecture" "$debian_tar" "$name" >/dev/null
+}
+
+# make_debian ARCHITECTURE TAR [PACKAGE]...: the tar, unless it is there.
+make_debian() {
+  local architecture=$1 tar=$2 part=${2%.tar}-unfinished.tar include
+  shift 2
+  [ ! -f "$tar" ] || return 0
+  include=$(IFS=,; echo "$*")
+  if [ "$architecture" = "$(dpkg --print-architecture)" ]; then
+    $sudo mmdebstrap --quiet --variant=minbase ${include:+"--include=$include"} bookworm "$part" ||
+      return 1
+  else
+    [ -z "$include" ] || { echo "no packages for a foreign Debian" >&2; return 1; }
+    emulated_mmdebstrap "$architecture" "$part" || return 1
+  fi
+  $sudo mv "$part" "$tar"
 }
 
 # mmdebstrap runs programs of the new system. They run through qemu-user, registered in a

@@ -26,7 +26,7 @@ equal "nothing unfinished stays in the store" "$(find "$STRAKE_ROOT/ingest" -min
 # A store on a file system of 12 MB.
 mkdir small
 mount -t tmpfs -o size=12m,mode=700 none small
-trap 'umount "$work/small" 2>/dev/null || true; clean_up' EXIT
+at_end() { umount "$work/small" 2>/dev/null || true; }
 export STRAKE_ROOT=$work/small/store
 busybox_base localhost/busybox
 cat >app/Dockerfile <<'END'

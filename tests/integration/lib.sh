@@ -18,9 +18,13 @@ cd "$work"
 # Mounts of ours that this mount namespace sees: none, ever.
 mounts() { grep -c -F " $work" /proc/self/mountinfo || true; }
 
+# What a test has to undo itself when it ends, whatever way: it may redefine this.
+at_end() { :; }
+
 clean_up() {
   local status=$?
   local left
+  at_end
   left=$(mounts)
   stop_registry
   rm -rf "$work"

@@ -1,0 +1,2 @@
+def answer(name, settings):
+    return f"{settings['greeting']} {name} ({settings['language']})"

@@ -1,0 +1,1 @@
+"""Says how large a sum is."""

@@ -1,0 +1,1 @@
+"""Answers questions about a noisy quadratic over HTTP."""
