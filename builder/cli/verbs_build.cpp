@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <array>
 
+#include "builder/cli/grants.h"
 #include "builder/cli/output_spec.h"
 #include "builder/cli/verbs.h"
 #include "layers/base/error.h"
@@ -19,6 +20,7 @@ base::Error invalid(std::string message) {
 /// The words of the line, before they mean anything.
 struct BuildWords {
   std::vector<std::string> tags, build_args, platforms, outputs, labels, add_hosts;
+  std::vector<std::string> secrets, agents, allow;
   std::optional<std::string> file, build_arg_file, target, network, pull, compression;
   std::optional<std::string> compression_level, jobs, iid_file, metadata_file, provenance, sbom;
   std::optional<std::string> isolation;
@@ -33,8 +35,6 @@ struct Refusal {
 // Docker's options that would change the result. Ignoring them would build something else than was
 // asked for.
 constexpr std::array kRefusals = std::to_array<Refusal>({
-    {"--secret", "this version has no build secrets"},
-    {"--ssh", "this version does not forward ssh agents"},
     {"--build-context", "this version knows no named contexts"},
     {"--cache-from", "the cache is the local store; this version imports no other"},
     {"--cache-to", "the cache is the local store; this version exports it nowhere"},
@@ -53,7 +53,6 @@ constexpr std::array kRefusals = std::to_array<Refusal>({
     {"--ulimit", "steps inherit the limits that strake was started with"},
     {"--shm-size", "/dev/shm of a step has 64 MB"},
     {"--security-opt", "the sandbox has one profile"},
-    {"--allow", "no step gets more rights than the sandbox gives"},
     {"--device", "steps see no devices of the host"},
     {"--check", "this version has no build checks"},
     {"--call", "this version can only build"},
@@ -101,6 +100,12 @@ void declare(OptionSet& options, BuildWords& words) {
   options.optional_text("--pull", "WHEN", "always", words.pull,
                         "Look up base images: always, newer, missing, never");
   options.text("--network", "MODE", words.network, "Network of RUN: default, host or none");
+  options.list("--secret", "id=ID[,src=FILE|env=NAME]", words.secrets,
+               "Secret for RUN --mount=type=secret (repeatable)");
+  options.list("--ssh", "default|ID[=SOCKET]", words.agents,
+               "ssh agent for RUN --mount=type=ssh (repeatable)");
+  options.list("--allow", "RIGHT", words.allow,
+               "Grant RUN --security=insecure: security.insecure");
   options.list("--add-host", "NAME:ADDRESS", words.add_hosts,
                "Line of /etc/hosts for RUN (repeatable)");
   options.text("--jobs", "N", words.jobs, "Steps that run at once (default: processors)");
@@ -297,6 +302,12 @@ Command parse_build(VerbContext& context) {
   for (const std::string& text : words.build_args) add_build_arg(request, text, context);
   for (const std::string& text : words.labels) request.labels.push_back(split_at_equals(text));
   for (const std::string& text : words.add_hosts) request.add_hosts.push_back(parse_host(text));
+  const Environment environment = [&](const std::string& name) { return context.environment(name); };
+  for (const std::string& text : words.secrets)
+    request.secrets.push_back(parse_secret(text, environment));
+  for (const std::string& text : words.agents)
+    request.agents.push_back(parse_agent(text, environment));
+  for (const std::string& text : words.allow) add_entitlements(text, request.allow);
   request.target = words.target.value_or("");
   set_platforms(request, words, context);
   set_outputs(request, words);

@@ -80,6 +80,11 @@ class Build {
     throw error;
   }
 
+  std::string build_arg(const std::string& name) const {
+    const auto found = request_.build_args.find(name);
+    return found == request_.build_args.end() ? "" : found->second;
+  }
+
   void make_plans() {
     std::vector<oci::Platform> platforms = request_.platforms;
     const bool given = !platforms.empty();
@@ -93,6 +98,9 @@ class Build {
       options.build_args = request_.build_args;
       options.labels = request_.labels;
       options.network = request_.network == RunNetwork::host;
+      options.allow_insecure = request_.allow.insecure;
+      options.cache_mount_namespace = build_arg("BUILDKIT_CACHE_MOUNT_NS");
+      options.hostname = build_arg("BUILDKIT_SANDBOX_HOSTNAME");
       options_.push_back(std::move(options));
     }
     // What a base brings (ONBUILD) may need further bases: until there is nothing new.
@@ -160,9 +168,8 @@ class Build {
       for (const plan::Step& step : plans_[p].steps) {
         items.emplace_back(p, static_cast<std::size_t>(step.id));
         std::vector<std::size_t>& needs = inputs.emplace_back();
-        if (step.parent) needs.push_back(first + static_cast<std::size_t>(*step.parent));
-        if (const auto* copy = std::get_if<plan::Copy>(&step.operation); copy && copy->from)
-          needs.push_back(first + static_cast<std::size_t>(*copy->from));
+        for (const plan::StepId input : plan::inputs_of(step))
+          needs.push_back(first + static_cast<std::size_t>(input));
       }
     }
     mark_published();

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "builder/exec/machine.h"
+#include "builder/exec/run_grants.h"
 #include "layers/base/digest.h"
 #include "layers/oci/descriptor.h"
 #include "layers/oci/reference.h"
@@ -36,6 +37,11 @@ struct OutputSpec {
   bool directory = false;  // oci: an image layout directory, not a tar of it
 };
 
+/// Rights that a build has only if the user grants them (--allow).
+struct Entitlements {
+  bool insecure = false;  // security.insecure: RUN --security=insecure
+};
+
 /// Everything "strake build" was asked for. Paths are as the user wrote them.
 struct BuildRequest {
   std::filesystem::path context;
@@ -48,6 +54,9 @@ struct BuildRequest {
   std::vector<std::pair<std::string, std::string>> labels;
   std::vector<std::pair<std::string, std::string>> add_hosts;  // name → address
   RunNetwork network = RunNetwork::host;
+  std::vector<SecretSource> secrets;
+  std::vector<AgentSource> agents;
+  Entitlements allow;
   std::vector<OutputSpec> outputs;  // empty: an image in the store
   oci::Compression compression = oci::Compression::gzip;
   std::optional<int> compression_level;

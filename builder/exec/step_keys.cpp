@@ -7,6 +7,7 @@
 #include <map>
 #include <unordered_map>
 
+#include "builder/dockerfile/glob.h"
 #include "cache/file_digester.h"
 #include "layers/base/worker_pool.h"
 
@@ -114,44 +115,31 @@ cache::SelectedFile selected_file(const SelectedEntry& entry, std::string path,
   return file;
 }
 
-}  // namespace
-
-StepKey run_key(const plan::Run& run, const base::ChainId& below, const BuildRequest& request) {
-  KeyBuilder key("run/1");
-  key.field(cache::field::kBase, below.digest.str());
-  for (const std::string& argument : run.argv) key.field(cache::field::kCommand, argument);
-  for (const std::string& variable : run.env) {
-    const std::size_t equals = variable.find('=');
-    key.field(cache::field::variable(variable.substr(0, equals)), variable.substr(equals + 1));
+/// Which secret, but not its content: that may change without making the result another one.
+void add_mount_fields(KeyBuilder& key, const plan::Mount& mount, const std::string& source) {
+  const dockerfile::Mount& options = mount.options;
+  const std::string name = "mount " + options.target;
+  key.field(name, to_string(options.type));
+  key.field(name + " read-only", options.read_only ? "yes" : "no");
+  if (mount.from) key.field(name + " source", source);
+  if (options.type == dockerfile::MountType::tmpfs)
+    key.field(name + " size", std::to_string(options.size_bytes));
+  if (options.type == dockerfile::MountType::secret ||
+      options.type == dockerfile::MountType::ssh) {
+    key.field(name + " id", options.id);
+    key.field(name + " variable", options.variable);
   }
-  key.field("user", run.user).field("directory", run.working_dir);
-  for (const plan::InlineFile& script : run.scripts)
-    key.field("here-document " + script.name, script.content);
-  key.field("network", run.network && request.network == RunNetwork::host ? "host" : "none");
-  key.field("architecture", run.architecture);
-  for (const auto& [name, address] : request.add_hosts) key.field("host", name);
-  add_epoch(key, request);
-  return finish(std::move(key));
+  for (const auto& [option, value] :
+       {std::pair("mode", options.mode), {"uid", options.uid}, {"gid", options.gid}})
+    if (value) key.field(name + " " + option, std::to_string(*value));
 }
 
-StepKey directory_key(const plan::MakeDirectory& directory, const base::ChainId& below,
-                      const BuildRequest& request) {
-  KeyBuilder key("mkdir/1");
-  key.field(cache::field::kBase, below.digest.str());
-  key.field("directory", directory.path).field("user", directory.user);
-  add_epoch(key, request);
-  return finish(std::move(key));
-}
-
-StepKey copy_key(const plan::Copy& copy, const base::ChainId& below,
-                 std::span<const SelectedSource> selection, const CopySource& source,
-                 cache::StatMemo& memo, const BuildRequest& request) {
+/// Adds the selected files to `content`, and to `key` what is not about single files.
+void add_selection(std::span<const SelectedSource> selection, const CopySource& source,
+                   cache::StatMemo& memo, KeyBuilder& key, cache::ContentDigest& content) {
   ContentDigests digests(source, memo);
   digests.compute(selection);
-  cache::ContentDigest content(cache::ContentDigest::Keep::manifest);
   std::map<std::pair<dev_t, ino_t>, std::string> linked;  // hard links are kept: they count
-  KeyBuilder key("copy/1");
-  add_copy_fields(key, copy, below, request);
   for (std::size_t i = 0; i < selection.size(); ++i) {
     // As wide as any number of sources, so that the order of the text is the order of the numbers.
     std::string top = std::to_string(i);
@@ -172,10 +160,65 @@ StepKey copy_key(const plan::Copy& copy, const base::ChainId& below,
       content.add(file, entry.source_path);
     }
   }
+}
+
+}  // namespace
+
+StepKey run_key(const plan::Run& run, const base::ChainId& below,
+                std::span<const std::string> sources, const BuildRequest& request) {
+  KeyBuilder key("run/1");
+  key.field(cache::field::kBase, below.digest.str());
+  for (const std::string& argument : run.argv) key.field(cache::field::kCommand, argument);
+  for (const std::string& variable : run.env) {
+    const std::size_t equals = variable.find('=');
+    key.field(cache::field::variable(variable.substr(0, equals)), variable.substr(equals + 1));
+  }
+  key.field("user", run.user).field("directory", run.working_dir);
+  for (const plan::InlineFile& script : run.scripts)
+    key.field("here-document " + script.name, script.content);
+  for (std::size_t i = 0; i < run.mounts.size(); ++i)
+    add_mount_fields(key, run.mounts[i], sources[i]);
+  if (run.insecure) key.field("security", "insecure");
+  if (!run.hostname.empty()) key.field("hostname", run.hostname);
+  key.field("network", run.network && request.network == RunNetwork::host ? "host" : "none");
+  key.field("architecture", run.architecture);
+  for (const auto& [name, address] : request.add_hosts) key.field("host", name);
+  add_epoch(key, request);
+  return finish(std::move(key));
+}
+
+StepKey directory_key(const plan::MakeDirectory& directory, const base::ChainId& below,
+                      const BuildRequest& request) {
+  KeyBuilder key("mkdir/1");
+  key.field(cache::field::kBase, below.digest.str());
+  key.field("directory", directory.path).field("user", directory.user);
+  add_epoch(key, request);
+  return finish(std::move(key));
+}
+
+StepKey copy_key(const plan::Copy& copy, const base::ChainId& below,
+                 std::span<const SelectedSource> selection, const CopySource& source,
+                 cache::StatMemo& memo, const BuildRequest& request) {
+  cache::ContentDigest content(cache::ContentDigest::Keep::manifest);
+  KeyBuilder key("copy/1");
+  add_copy_fields(key, copy, below, request);
+  add_selection(selection, source, memo, key, content);
   key.field(cache::field::kFiles, content.finish().str());
   StepKey out = finish(std::move(key));
   out.files = content.take_manifest();
   return out;
+}
+
+std::string mount_content(const plan::Mount& mount, const CopySource& source) {
+  plan::Copy everything;
+  everything.sources = {dockerfile::quote_pattern(mount.options.source)};
+  // Inodes of an overlay change from mount to mount: what is read here is not worth remembering.
+  cache::StatMemo memo;
+  cache::ContentDigest content(cache::ContentDigest::Keep::digest);
+  KeyBuilder key("mount/1");
+  add_selection(select_files(everything, source), source, memo, key, content);
+  key.field(cache::field::kFiles, content.finish().str());
+  return key.finish().digest.str();
 }
 
 StepKey copy_from_key(const plan::Copy& copy, const base::ChainId& below,

@@ -6,6 +6,7 @@
 #include "builder/exec/copy_files.h"
 #include "builder/exec/layer_draft.h"
 #include "builder/exec/layer_paths.h"
+#include "builder/exec/run_mounts.h"
 #include "builder/exec/shown_task.h"
 #include "builder/sandbox/sandbox.h"
 #include "cache/disk_cache.h"
@@ -75,9 +76,10 @@ TaskInfo task_of(const plan::BuildPlan& plan, const plan::Step& step) {
 struct StepRunner::Pending {
   cache::SlotId slot;
   StepKey key;                         // what the record goes under
-  std::optional<StepKey> content_key;  // COPY --from: the same result by content
+  std::optional<StepKey> content_key;  // COPY --from, mounts: the same result by content
   std::vector<SelectedSource> selection;
   std::optional<layers::MountStack> source_mount;  // COPY --from
+  MountSources mount_sources;                      // RUN --mount=from=
   std::optional<cache::CacheRecord> previous;      // of the slot
   bool took_previous = false;                      // the result is the previous one but for times
   TaskId task{};
@@ -90,7 +92,8 @@ StepRunner::StepRunner(const BuildRequest& request, Machine& machine, const Buil
       context_(context),
       dockerfile_path_(std::move(dockerfile_path)),
       stop_(stop),
-      fetcher_(machine, stop) {}
+      fetcher_(machine, stop),
+      secrets_(request.secrets) {}
 
 StepRunner::~StepRunner() = default;
 
@@ -126,7 +129,11 @@ std::optional<StepResult> StepRunner::probe(const plan::BuildPlan& plan, const p
   Pending& pending = pending_for(plan, step);
   try {
     if (const auto* run = std::get_if<plan::Run>(&step.operation)) {
-      pending.key = run_key(*run, below.chain, request_);
+      std::vector<std::string> sources;
+      for (const plan::Mount& mount : run->mounts)
+        sources.push_back(
+            mount.from ? inputs[static_cast<std::size_t>(*mount.from)].chain.digest.str() : "");
+      pending.key = run_key(*run, below.chain, sources, request_);
     } else if (const auto* copy = std::get_if<plan::Copy>(&step.operation)) {
       probe_copy(*copy, below, inputs, pending);
     } else {
@@ -185,9 +192,8 @@ StepResult StepRunner::execute(const plan::BuildPlan& plan, const plan::Step& st
         return *std::move(result);
       }
     }
-    const auto* copied = std::get_if<plan::Copy>(&step.operation);
-    if (copied != nullptr && copied->from) {
-      select_from_stage(*copied, below, inputs, pending);
+    read_sources(step, below, inputs, pending);
+    if (pending.content_key) {
       if (auto result = find(*pending.content_key, below)) {
         machine_.cache.store(pending.key.key, {.layer = result->layer,
                                                .fields = pending.key.fields,
@@ -205,8 +211,8 @@ StepResult StepRunner::execute(const plan::BuildPlan& plan, const plan::Step& st
     std::optional<oci::Layer> layer;
     if (const auto* run_step = std::get_if<plan::Run>(&step.operation)) {
       layer = run(*run_step, below, pending);
-    } else if (copied != nullptr) {
-      layer = copy(*copied, below, pending);
+    } else if (const auto* copy_step = std::get_if<plan::Copy>(&step.operation)) {
+      layer = copy(*copy_step, below, pending);
     } else {
       layer = make_directory(std::get<plan::MakeDirectory>(step.operation), below, pending);
     }
@@ -226,6 +232,7 @@ StepResult StepRunner::execute(const plan::BuildPlan& plan, const plan::Step& st
     record.files = pending.key.files;
     machine_.cache.store(pending.key.key, record);
     pending.source_mount.reset();
+    pending.mount_sources.clear();
     task.set(Outcome::done);
     return on_top(below, layer, record.created);
   } catch (Error& error) {
@@ -244,7 +251,35 @@ std::string StepRunner::explanation(const Pending& pending) const {
   return "not in the cache: " + (why.empty() ? "its result is gone" : why);
 }
 
+/// Looks at the file systems of other steps that this one takes files from. What counts is what it
+/// can see of them, so that there is a second key, by content.
+void StepRunner::read_sources(const plan::Step& step, const StepResult& below,
+                              const std::vector<StepResult>& inputs, Pending& pending) {
+  if (const auto* copy = std::get_if<plan::Copy>(&step.operation); copy != nullptr && copy->from)
+    select_from_stage(*copy, below, inputs, pending);
+  if (const auto* run = std::get_if<plan::Run>(&step.operation))
+    read_mounts(*run, below, inputs, pending);
+}
+
 // ---- RUN ----------------------------------------------------------------------------------------
+
+void StepRunner::read_mounts(const plan::Run& run, const StepResult& below,
+                             const std::vector<StepResult>& inputs, Pending& pending) {
+  pending.mount_sources = open_mount_sources(
+      run, machine_, fetcher_, [&](plan::StepId id) -> const std::vector<base::DiffId>& {
+        return inputs[static_cast<std::size_t>(id)].stack;
+      });
+  std::vector<std::string> contents;
+  bool any = false;
+  for (std::size_t i = 0; i < run.mounts.size(); ++i) {
+    const auto& source = pending.mount_sources[i];
+    contents.push_back(source ? mount_content(run.mounts[i], {.root = source->root(),
+                                                              .shown_name = "its source"})
+                              : "");
+    any = any || source;
+  }
+  if (any) pending.content_key = run_key(run, below.chain, contents, request_);
+}
 
 std::optional<oci::Layer> StepRunner::run(const plan::Run& run, const StepResult& below,
                                           Pending& pending) {
@@ -270,6 +305,13 @@ std::optional<oci::Layer> StepRunner::run(const plan::Run& run, const StepResult
   spec.architecture = run.architecture;
   spec.extra_hosts = request_.add_hosts;
   if (!run.network || request_.network == RunNetwork::none) spec.network = sandbox::Network::none;
+  spec.insecure = run.insecure;
+  if (!run.hostname.empty()) spec.hostname = run.hostname;
+  const RunMounts mounts(run, pending.mount_sources, machine_, {secrets_, request_.agents}, stop_,
+                         [&](const std::string& line) {
+                           machine_.progress.note(pending.task, line);
+                         });
+  mounts.add_to(spec);
   for (const plan::InlineFile& script : run.scripts)
     spec.mounts.push_back(sandbox::InlineFile{
         .target = "/dev/pipes/" + script.name, .content = script.content, .mode = 0755});

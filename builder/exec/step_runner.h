@@ -14,6 +14,7 @@
 #include "builder/exec/build.h"
 #include "builder/exec/layer_draft.h"
 #include "builder/exec/layer_fetcher.h"
+#include "builder/exec/secrets.h"
 #include "builder/exec/step_keys.h"
 #include "builder/plan/build_plan.h"
 #include "cache/stat_memo.h"
@@ -60,8 +61,12 @@ class StepRunner {
   Pending& pending_for(const plan::BuildPlan& plan, const plan::Step& step);
   void probe_copy(const plan::Copy& copy, const StepResult& below,
                   const std::vector<StepResult>& inputs, Pending& pending);
+  void read_sources(const plan::Step& step, const StepResult& below,
+                    const std::vector<StepResult>& inputs, Pending& pending);
   void select_from_stage(const plan::Copy& copy, const StepResult& below,
                          const std::vector<StepResult>& inputs, Pending& pending);
+  void read_mounts(const plan::Run& run, const StepResult& below,
+                   const std::vector<StepResult>& inputs, Pending& pending);
   std::optional<oci::Layer> run(const plan::Run& run, const StepResult& below, Pending& pending);
   std::optional<oci::Layer> copy(const plan::Copy& copy, const StepResult& below, Pending& pending);
   std::optional<oci::Layer> make_directory(const plan::MakeDirectory& directory,
@@ -80,6 +85,7 @@ class StepRunner {
   std::string dockerfile_path_;
   std::stop_token stop_;
   LayerFetcher fetcher_;
+  Secrets secrets_;
   std::once_flag mount_points_made_;
   std::filesystem::path mount_points_;
   std::mutex memo_mutex_;

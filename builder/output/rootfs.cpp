@@ -1,15 +1,14 @@
 #include <fcntl.h>
 
 #include <filesystem>
-#include <thread>
 
+#include "builder/exec/tree_copy.h"
 #include "builder/output/output_file.h"
 #include "builder/output/outputs.h"
 #include "layers/archive/tar_writer.h"
 #include "layers/base/error.h"
 #include "layers/base/files.h"
 #include "layers/layer_store.h"
-#include "layers/snapshot/apply.h"
 #include "layers/snapshot/diff.h"
 #include "layers/snapshot/mount_stack.h"
 
@@ -36,39 +35,14 @@ void write_files(const AssembledImage& image, base::ByteSink& to, Machine& machi
   tar.finish();
 }
 
-/// The same into a directory: one thread packs, this one unpacks, so that what writes files below a
-/// directory of the user is the code that is made for hostile trees.
+/// The same into a directory of the user.
 void unpack_files(const AssembledImage& image, const std::filesystem::path& directory,
                   Machine& machine, LayerFetcher& fetcher) {
   std::filesystem::create_directories(directory);
   const base::FileDescriptor root(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!root) throw base::system_error(errno, "open", directory.string());
-  base::Pipe pipe = base::make_pipe();
-  std::exception_ptr error;
-  {
-    std::jthread packer([&] {
-      try {
-        const base::FileDescriptor end = std::move(pipe.write_end);
-        base::FdSink sink(end.get(), "pipe");
-        write_files(image, sink, machine, fetcher);
-      } catch (...) {  // the edge of a thread: thrown again below
-        error = std::current_exception();
-      }
-    });
-    try {
-      base::FileSource tar(std::move(pipe.read_end), "pipe");
-      layers::apply_layer(tar, root.get(),
-                          {.xattrs = machine.store.xattr_namespace(), .overlay_form = false});
-      std::vector<std::byte> rest(4096);
-      while (tar.read(rest) > 0) continue;  // padding, so that the packer is not cut off
-    } catch (const base::Error&) {
-      pipe.read_end.reset();
-      packer.join();
-      if (error != nullptr) std::rethrow_exception(error);  // the cause; ours is what followed
-      throw;
-    }
-  }
-  if (error != nullptr) std::rethrow_exception(error);
+  unpack_stream([&](base::ByteSink& sink) { write_files(image, sink, machine, fetcher); },
+                root.get(), machine.store);
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <variant>
 #include <vector>
 
+#include "builder/dockerfile/run_mount.h"
 #include "layers/base/digest.h"
 #include "layers/base/error.h"
 #include "layers/oci/image_config.h"
@@ -33,6 +34,14 @@ struct InlineFile {
   std::string content;
 };
 
+/// A RUN --mount: its variables expanded, its defaults filled in.
+struct Mount {
+  /// `target` is absolute, or "" for a secret that is only a variable; `source` of bind and cache is
+  /// an absolute path in `from`.
+  dockerfile::Mount options;
+  std::optional<StepId> from;  // bind, cache: whose file system `source` is in; none: empty
+};
+
 struct Run {
   std::vector<std::string> argv;
   std::vector<std::string> env;  // "NAME=value", complete but for HOME
@@ -41,13 +50,17 @@ struct Run {
   std::string user;         // as in USER
   std::string working_dir;  // absolute
   std::vector<InlineFile> scripts;  // made at /dev/pipes/<name>, mode 0755
+  std::vector<Mount> mounts;        // in the order they are mounted: outer ones first
   bool network = true;              // false: --network=none
+  bool insecure = false;            // --security=insecure: all rights of the builder
+  std::string hostname;             // "": the sandbox's own
   std::string architecture;         // of the platform the command runs on
 };
 
 /// COPY and ADD.
 struct Copy {
-  std::optional<StepId> from;  // a step's file system; nullopt: the build context
+  std::optional<StepId> from;  // a step's file system; nullopt: a context
+  std::string context;         // its name; "" is the build context
   std::vector<std::string> sources;
   std::vector<InlineFile> files;
   std::string destination;  // absolute; a trailing "/" is kept and means a directory
@@ -77,6 +90,9 @@ struct Step {
   std::string title;  // the instruction as written, on one line
   base::SourceRange where;
 };
+
+/// The steps whose results `step` reads: its parent, COPY --from, mounts.
+std::vector<StepId> inputs_of(const Step& step);
 
 /// A history entry of the result: of `step`, or metadata only.
 struct HistoryEntry {

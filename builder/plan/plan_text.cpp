@@ -8,6 +8,35 @@ std::string id_text(StepId id) {
   return "#" + std::to_string(static_cast<std::size_t>(id));
 }
 
+std::string octal(std::uint32_t mode) {
+  std::string digits;
+  for (; mode != 0; mode /= 8) digits.insert(digits.begin(), static_cast<char>('0' + mode % 8));
+  return "0" + digits;
+}
+
+/// Only what is set: " mount cache /root/.cache id=pip".
+std::string mount_text(const Mount& mount) {
+  const dockerfile::Mount& options = mount.options;
+  std::string text = " mount " + std::string(to_string(options.type)) + " " + options.target;
+  const auto add = [&](const char* name, const std::string& value) {
+    if (!value.empty()) text += std::string(" ") + name + "=" + value;
+  };
+  add("id", options.id);
+  add("env", options.variable);
+  if (mount.from) text += " from " + id_text(*mount.from) + " " + options.source;
+  if (options.type == dockerfile::MountType::cache)
+    add("sharing", std::string(to_string(options.sharing)));
+  if (options.mode) add("mode", octal(*options.mode));
+  if (options.uid) add("uid", std::to_string(*options.uid));
+  if (options.gid) add("gid", std::to_string(*options.gid));
+  if (options.size_bytes != 0) add("size", std::to_string(options.size_bytes));
+  if (options.required) text += " required";
+  const bool has_files = options.type == dockerfile::MountType::bind ||
+                         options.type == dockerfile::MountType::cache;
+  if (has_files) text += options.read_only ? " ro" : " rw";
+  return text;
+}
+
 struct OperationText {
   std::string operator()(const Scratch&) const { return "scratch"; }
 
@@ -21,7 +50,9 @@ struct OperationText {
                        " user=" + go_quoted(run.user) + " cwd=" + go_quoted(run.working_dir);
     for (const InlineFile& script : run.scripts)
       text += " script " + script.name + "=" + go_quoted(script.content);
+    for (const Mount& mount : run.mounts) text += mount_text(mount);
     if (!run.network) text += " network=none";
+    if (run.insecure) text += " insecure";
     return text;
   }
 
@@ -32,6 +63,7 @@ struct OperationText {
       text += " <<" + file.name + "=" + go_quoted(file.content);
     text += " to " + go_quoted(copy.destination);
     text += copy.from ? " from " + id_text(*copy.from) : " from context";
+    if (!copy.context.empty()) text += " " + copy.context;
     if (!copy.chown.empty()) text += " chown=" + copy.chown;
     if (!copy.chmod.empty()) text += " chmod=" + copy.chmod;
     if (!copy.excludes.empty()) text += " exclude=" + go_quoted(copy.excludes);

@@ -41,9 +41,14 @@ class Planner {
  private:
   StageState plan_stage(const Stage& stage) {
     StageState state = start(stage);
-    std::map<std::size_t, StepId> sources;
-    for (const auto& [position, source] : stage.copy_sources)
-      if (const auto step = source_step(stage, source)) sources.emplace(position, *step);
+    SourceMap sources;
+    for (const auto& [place, source] : stage.sources) {
+      // COPY reads a context in place; nothing of it needs to be a layer.
+      if (const auto* context = std::get_if<ContextBase>(&source))
+        sources.emplace(place, context->context);
+      else
+        sources.emplace(place, *source_step(stage, source));
+    }
     return StagePlanner(stage, graph_, options_, std::move(state), std::move(sources),
                         graph_.escape, steps_)
         .run();
@@ -85,6 +90,8 @@ class Planner {
     }
     if (std::holds_alternative<ScratchBase>(source))
       return add_source(stage, Scratch{}, stage.where);
+    if (const auto* context = std::get_if<ContextBase>(&source))
+      return context_step(stage, context->context);
     const auto& request = std::get<ImageRequest>(source);
     if (const auto known = image_steps_.find(request); known != image_steps_.end())
       return known->second;
@@ -95,10 +102,23 @@ class Planner {
     return id;
   }
 
+  /// FROM a named context: all its files, as a layer.
+  StepId context_step(const Stage& stage, const std::string& context) {
+    const StepId empty = add_source(stage, Scratch{}, stage.where);
+    Copy copy;
+    copy.context = context;
+    copy.sources = {"/"};
+    copy.destination = "/";
+    const StepId id = add_source(stage, std::move(copy), stage.where);
+    steps_.back().parent = empty;
+    return id;
+  }
+
   StepId add_source(const Stage& stage, Operation operation, const base::SourceRange& where) {
     Step step;
     step.id = static_cast<StepId>(steps_.size());
     step.title = "FROM scratch";
+    if (const auto* copy = std::get_if<Copy>(&operation)) step.title = "FROM " + copy->context;
     if (const auto* image = std::get_if<FromImage>(&operation))
       step.title = "FROM " + image->image.familiar();
     step.operation = std::move(operation);

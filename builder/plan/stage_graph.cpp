@@ -31,6 +31,15 @@ std::optional<std::size_t> parse_number(std::string_view text) {
   return value;
 }
 
+/// An image's name in its full form, "" for what is none.
+std::string full_name(const std::string& name) {
+  try {
+    return oci::parse_reference(name).str();
+  } catch (const Error&) {
+    return "";
+  }
+}
+
 /// The ARGs that exist without being declared, in the global scope.
 std::map<std::string, std::string> platform_args(const PlanOptions& options,
                                                  const std::string& target_stage) {
@@ -65,7 +74,7 @@ class GraphBuilder {
     for (Stage& stage : graph_.stages) resolve_base(stage);
     for (Stage& stage : graph_.stages) {
       insert_triggers(stage);
-      resolve_copy_sources(stage);
+      resolve_sources(stage);
     }
     mark_needed(graph_.target);
     return std::move(graph_);
@@ -160,9 +169,15 @@ class GraphBuilder {
 
   void resolve_base(Stage& stage) {
     const dockerfile::From& from = *from_[stage.number];
-    const std::string word = expand(from.image, stage.where);
     stage.platform = options_.target_platform;
     if (from.platform) stage.platform = parse_platform_flag(*from.platform, stage.where);
+    if (const auto context = stage.name.empty() ? std::nullopt : find_context(stage, stage.name)) {
+      // A named context stands in for the whole stage of its name.
+      stage.base = *context;
+      stage.instructions.clear();
+      return;
+    }
+    const std::string word = expand(from.image, stage.where);
     if (word.empty())
       throw Error(ErrorCode::invalid_input, "the base name " + base::quoted(from.image) +
                                                 " is empty once its variables are expanded")
@@ -171,11 +186,46 @@ class GraphBuilder {
     if (const auto earlier = find_stage(word, stage.number)) {
       stage.base = StageBase{*earlier};
       stage.platform = graph_.stages[*earlier].platform;
+    } else if (const auto context = find_context(stage, word)) {
+      stage.base = *context;
     } else if (word == "scratch") {
       stage.base = ScratchBase{};
     } else {
       stage.base = ImageRequest{parse_image(word, stage.where), stage.platform};
     }
+  }
+
+  /// What the named context `name` gives, if there is one. Image names match in any spelling.
+  std::optional<Base> find_context(const Stage& stage, const std::string& name) const {
+    for (const auto& [key, context] : options_.contexts) {
+      const std::size_t mark = key.find("::");
+      if (mark != std::string::npos && key.substr(mark + 2) != stage.platform.str()) continue;
+      // A context for one platform sorts behind the one for all, and wins.
+      const bool again = mark == std::string::npos &&
+                         options_.contexts.contains(key + "::" + stage.platform.str());
+      if (again || !same_name(key.substr(0, mark), name)) continue;
+      return base_of(stage, key, context);
+    }
+    return std::nullopt;
+  }
+
+  static bool same_name(const std::string& context, const std::string& name) {
+    if (context == lower(name)) return true;
+    const std::string full = full_name(context);
+    return !full.empty() && full == full_name(name);
+  }
+
+  Base base_of(const Stage& stage, const std::string& key, const NamedContext& context) const {
+    if (const auto* image = std::get_if<oci::Reference>(&context))
+      return ImageRequest{*image, stage.platform};
+    const auto* target = std::get_if<StageContext>(&context);
+    if (target == nullptr) return ContextBase{key};
+    if (const auto earlier = find_stage(target->stage, stage.number)) return StageBase{*earlier};
+    throw Error(ErrorCode::invalid_input, "the build context " + base::quoted(key) +
+                                              " stands for the stage " +
+                                              base::quoted(target->stage) +
+                                              ", which does not come before this one")
+        .at(stage.where);
   }
 
   oci::Platform parse_platform_flag(const std::string& flag, const base::SourceRange& where) const {
@@ -223,12 +273,17 @@ class GraphBuilder {
                               std::make_move_iterator(triggers.end()));
   }
 
-  void resolve_copy_sources(Stage& stage) {
+  void resolve_sources(Stage& stage) {
     for (std::size_t i = 0; i < stage.instructions.size(); ++i) {
       const Instruction& instruction = stage.instructions[i];
-      const auto* copy = std::get_if<dockerfile::Copy>(&instruction.operation);
-      if (copy != nullptr && !copy->from.empty())
-        stage.copy_sources.emplace(i, find_source(stage, copy->from, instruction.where));
+      const auto add = [&](std::size_t mount, const std::string& from) {
+        if (!from.empty())
+          stage.sources.emplace(SourcePlace{i, mount}, find_source(stage, from, instruction.where));
+      };
+      if (const auto* copy = std::get_if<dockerfile::Copy>(&instruction.operation))
+        add(0, copy->from);
+      if (const auto* run = std::get_if<dockerfile::Run>(&instruction.operation))
+        for (std::size_t m = 0; m < run->mounts.size(); ++m) add(m, run->mounts[m].from);
     }
   }
 
@@ -245,7 +300,9 @@ class GraphBuilder {
         throw Error(ErrorCode::invalid_input, "there is no stage number " + name).at(where);
       found = number;
     }
-    if (found && *found >= stage.number) {
+    if (found && *found < stage.number) return StageBase{*found};
+    if (const auto context = find_context(stage, name)) return *context;
+    if (found) {
       // A name may be used again: the last one before this stage is meant, if there is one.
       if (const auto earlier = find_stage(name, stage.number); earlier && !parse_number(name))
         return StageBase{*earlier};
@@ -256,7 +313,7 @@ class GraphBuilder {
           .at(where)
           .hint("move the stage above its first use");
     }
-    if (found) return StageBase{*found};
+    if (name == "scratch") return ScratchBase{};
     return ImageRequest{parse_image(name, where), stage.platform};
   }
 
@@ -270,7 +327,7 @@ class GraphBuilder {
       todo.pop_back();
       if (std::exchange(stage.needed, true)) continue;
       need(stage.base);
-      for (const auto& [position, source] : stage.copy_sources) need(source);
+      for (const auto& [place, source] : stage.sources) need(source);
     }
   }
 
@@ -301,8 +358,8 @@ std::map<ImageRequest, base::SourceRange> StageGraph::required_images() const {
   for (const Stage& stage : stages) {
     if (!stage.needed) continue;
     add(stage.base, stage.where);
-    for (const auto& [position, source] : stage.copy_sources)
-      add(source, stage.instructions[position].where);
+    for (const auto& [place, source] : stage.sources)
+      add(source, stage.instructions[place.instruction].where);
   }
   return requests;
 }

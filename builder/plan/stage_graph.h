@@ -14,6 +14,13 @@
 
 namespace strake::plan {
 
+/// What a named context (--build-context NAME=…) stands for.
+struct FileContext {};  // files; the executor knows where they come from
+struct StageContext {
+  std::string stage;  // "target:STAGE": a stage of the same Dockerfile
+};
+using NamedContext = std::variant<FileContext, StageContext, oci::Reference>;
+
 /// What planning needs to know beside the Dockerfile.
 struct PlanOptions {
   oci::Platform build_platform;   // of this machine
@@ -23,6 +30,11 @@ struct PlanOptions {
   std::map<std::string, std::string> build_args;
   std::vector<std::pair<std::string, std::string>> labels;  // --label
   bool network = true;                                      // default of RUN --network
+  bool allow_insecure = false;                              // RUN --security=insecure is granted
+  std::string hostname = "";                                // of RUN; "": the sandbox's own
+  std::string cache_mount_namespace = "";                   // keeps apart cache mounts of one id
+  /// By name in lower case, perhaps with "::os/arch" for one platform.
+  std::map<std::string, NamedContext> contexts = {};
 };
 
 /// An image named in the Dockerfile, before it is pinned.
@@ -40,12 +52,22 @@ struct ResolvedImage {
 
 using ResolvedImages = std::map<ImageRequest, ResolvedImage>;
 
-/// A source of COPY --from, or the base of a stage.
+/// A source of COPY --from or of a mount, or the base of a stage.
 struct ScratchBase {};
 struct StageBase {
   std::size_t stage;
 };
-using Base = std::variant<ScratchBase, StageBase, ImageRequest>;
+struct ContextBase {
+  std::string context;  // key in PlanOptions::contexts
+};
+using Base = std::variant<ScratchBase, StageBase, ImageRequest, ContextBase>;
+
+/// Where an instruction names a source: COPY --from, or one of the mounts of a RUN.
+struct SourcePlace {
+  std::size_t instruction;  // position in the stage
+  std::size_t mount = 0;    // RUN: position among its mounts
+  auto operator<=>(const SourcePlace&) const = default;
+};
 
 struct Stage {
   std::size_t number = 0;  // position in the Dockerfile
@@ -55,8 +77,8 @@ struct Stage {
   Base base;
   /// ONBUILD triggers of the base first, then the stage's own instructions.
   std::vector<dockerfile::Instruction> instructions;
-  /// What each COPY/ADD --from of `instructions` names, by position in `instructions`.
-  std::map<std::size_t, Base> copy_sources;
+  /// What each COPY --from and each from= of a mount in `instructions` names.
+  std::map<SourcePlace, Base> sources;
   bool needed = false;  // the target depends on it
   bool base_known =
       true;  // false: its image is not resolved yet, so its ONBUILD triggers are not known

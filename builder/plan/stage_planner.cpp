@@ -4,7 +4,6 @@
 #include <array>
 
 #include "builder/dockerfile/expansion.h"
-#include "builder/dockerfile/file_mode.h"
 #include "builder/dockerfile/glob.h"
 #include "builder/dockerfile/ports.h"
 #include "builder/dockerfile/signal.h"
@@ -30,13 +29,6 @@ bool starts_with(std::string_view text, std::string_view prefix) {
   return text.substr(0, prefix.size()) == prefix;
 }
 
-/// ADD takes these from the network, not from the context.
-bool is_remote(std::string_view source) {
-  for (const std::string_view scheme : {"http://", "https://", "git://", "ssh://", "git@"})
-    if (starts_with(source, scheme)) return true;
-  return false;
-}
-
 /// Replaces NAME's value in place, or appends it: the order of an image's environment.
 void set_image_variable(std::vector<std::string>& env, const std::string& name,
                         const std::string& value) {
@@ -47,15 +39,6 @@ void set_image_variable(std::vector<std::string>& env, const std::string& name,
     }
   }
   env.push_back(name + "=" + value);
-}
-
-std::string join(const std::vector<std::string>& words) {
-  std::string out;
-  for (const std::string& word : words) {
-    if (!out.empty()) out += ' ';
-    out += word;
-  }
-  return out;
 }
 
 }  // namespace
@@ -79,13 +62,13 @@ std::vector<std::string> Environment::list() const {
 }
 
 StagePlanner::StagePlanner(const Stage& stage, const StageGraph& graph, const PlanOptions& options,
-                           StageState state, std::map<std::size_t, StepId> copy_sources,
-                           char escape, std::vector<Step>& steps)
+                           StageState state, SourceMap sources, char escape,
+                           std::vector<Step>& steps)
     : stage_(stage),
       graph_(graph),
       options_(options),
       state_(std::move(state)),
-      copy_sources_(std::move(copy_sources)),
+      sources_(std::move(sources)),
       escape_(escape),
       steps_(steps) {}
 
@@ -100,118 +83,6 @@ StageState StagePlanner::run() {
     }
   }
   return std::move(state_);
-}
-
-// ---- Instructions that change the file system ------------------------------------------------
-
-void StagePlanner::plan(const dockerfile::Run& run) {
-  if (!run.mounts.empty())
-    throw Error(ErrorCode::unsupported, "RUN --mount is not supported by this version of strake");
-  if (!run.devices.empty())
-    throw Error(ErrorCode::unsupported, "RUN --device is not supported by this version of strake");
-  if (run.security == dockerfile::Run::Security::insecure)
-    throw Error(ErrorCode::unsupported,
-                "RUN --security=insecure is not supported by this version of strake");
-  Run step;
-  std::vector<std::string> shown;
-  if (std::holds_alternative<dockerfile::ExecForm>(run.command)) {
-    step.argv = shown = std::get<dockerfile::ExecForm>(run.command).argv;
-  } else {
-    dockerfile::RunScript script = dockerfile::run_script(run);
-    if (script.has_interpreter) {
-      step.argv = {"/dev/pipes/" + script.name};
-      shown = {"<<" + script.name};
-      step.scripts.push_back({script.name, std::move(script.text)});
-    } else {
-      step.argv = shown = shell();
-      step.argv.push_back(script.text);
-      shown.push_back(script.text);
-    }
-  }
-  if (step.argv.empty()) throw Error(ErrorCode::invalid_input, "RUN has no command");
-  step.env = state_.env.list();
-  step.proxy_env = proxy_environment();
-  step.user = config().user;
-  step.working_dir = config().working_dir.empty() ? "/" : config().working_dir;
-  step.architecture = stage_.platform.architecture;
-  step.network = options_.network;
-  if (run.network) step.network = *run.network != dockerfile::Run::Network::none;
-  const std::string created_by = "RUN " + run_prefix() + join(shown) + " # buildkit";
-  add_step(std::move(step));
-  add_history(created_by, true);
-}
-
-void StagePlanner::plan(const dockerfile::Copy& copy) {
-  Copy step = expanded(copy.transfer);
-  step.parents = copy.parents;
-  if (!copy.from.empty()) step.from = copy_sources_.at(position_);
-  const std::string text = copy_text("COPY", step);
-  add_step(std::move(step));
-  add_history(text, true);
-}
-
-void StagePlanner::plan(const dockerfile::Add& add) {
-  Copy step = expanded(add.transfer);
-  for (const std::string& source : step.sources)
-    if (is_remote(source))
-      throw Error(ErrorCode::unsupported, "ADD of " + base::quoted(source) +
-                                              ": remote sources are not supported by this version "
-                                              "of strake")
-          .hint("fetch it in a RUN step, or put the file into the build context");
-  if (add.checksum) throw Error(ErrorCode::invalid_input, "ADD --checksum needs a remote source");
-  if (add.keep_git_dir)
-    throw Error(ErrorCode::invalid_input, "ADD --keep-git-dir needs a git source");
-  step.extract = add.unpack.value_or(true);
-  const std::string text = copy_text("ADD", step);
-  add_step(std::move(step));
-  add_history(text, true);
-}
-
-Copy StagePlanner::expanded(const dockerfile::Transfer& transfer) const {
-  Copy step;
-  step.sources = expand_all(transfer.sources);
-  for (const dockerfile::Heredoc& heredoc : transfer.heredocs) {
-    const auto lookup = [this](std::string_view name) { return state_.env.find(name); };
-    step.files.push_back(
-        {heredoc.name, heredoc.expand ? dockerfile::expand_heredoc_body(heredoc.body(), lookup).text
-                                      : heredoc.body()});
-  }
-  const std::string destination = expand(transfer.destination);
-  step.destination = absolute(destination);
-  const bool directory = destination.empty() || destination == "." || destination.back() == '/' ||
-                         (destination.size() > 1 && destination.ends_with("/."));
-  if (directory && step.destination.back() != '/') step.destination += '/';
-  if (transfer.chown) step.chown = expand(*transfer.chown);
-  if (transfer.chmod) {
-    step.chmod = expand(*transfer.chmod);
-    dockerfile::FileModeChange::parse(step.chmod);  // refused here, at its line
-  }
-  step.link = transfer.link;
-  step.excludes = transfer.excludes;  // docker expands no variables there
-  return step;
-}
-
-std::string StagePlanner::copy_text(const char* keyword, const Copy& copy) const {
-  std::string text = keyword;
-  if (copy.parents) text += " --parents";
-  if (!copy.chown.empty()) text += " --chown=" + copy.chown;
-  if (!copy.chmod.empty()) text += " --chmod=" + copy.chmod;
-  if (copy.link) text += " --link";
-  for (const std::string& exclude : copy.excludes) text += " --exclude=" + exclude;
-  for (const std::string& source : copy.sources) text += " " + source;
-  for (const InlineFile& file : copy.files) text += " <<" + file.name;
-  const auto& operation = instruction_->operation;
-  const auto* add = std::get_if<dockerfile::Add>(&operation);
-  const auto& transfer =
-      add != nullptr ? add->transfer : std::get<dockerfile::Copy>(operation).transfer;
-  return text + " " + expand(transfer.destination) + " # buildkit";
-}
-
-void StagePlanner::plan(const dockerfile::Workdir& workdir) {
-  const std::string path = absolute(expand(workdir.path));
-  config().working_dir = path;
-  if (path != "/") add_step(MakeDirectory{path, config().user});
-  add_history("WORKDIR " + path, path != "/");
 }
 
 // ---- Instructions that change the environment of later ones ----------------------------------
@@ -411,16 +282,22 @@ std::string StagePlanner::absolute(const std::string& path) const {
   return dockerfile::clean_path("/" + config().working_dir + "/" + path);
 }
 
-void StagePlanner::add_step(Operation operation) {
+StepId StagePlanner::add_source(Operation operation, std::optional<StepId> parent,
+                                std::string title) {
   Step step;
   step.id = static_cast<StepId>(steps_.size());
-  step.parent = state_.file_system;
+  step.parent = parent;
   step.operation = std::move(operation);
   step.stage = stage_.shown_name();
-  step.title = instruction_->original;
+  step.title = std::move(title);
   step.where = instruction_->where;
-  state_.file_system = step.id;
   steps_.push_back(std::move(step));
+  return steps_.back().id;
+}
+
+void StagePlanner::add_step(Operation operation) {
+  state_.file_system =
+      add_source(std::move(operation), state_.file_system, instruction_->original);
 }
 
 void StagePlanner::add_history(std::string created_by, bool of_last_step) {

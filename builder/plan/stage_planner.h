@@ -32,14 +32,15 @@ struct StageState {
   bool cmd_set = false;  // by this stage, not by a base
 };
 
+/// What the sources that a stage names are: a step's file system, or a named context.
+using SourceMap = std::map<SourcePlace, std::variant<StepId, std::string>>;
+
 /// Turns the instructions of one stage, one after another, into steps and configuration.
 class StagePlanner {
  public:
-  /// `copy_sources[i]` is where instruction i's --from file system comes from. `steps` is the
-  /// plan's list, to which steps are added.
+  /// `steps` is the plan's list, to which steps are added.
   StagePlanner(const Stage& stage, const StageGraph& graph, const PlanOptions& options,
-               StageState state, std::map<std::size_t, StepId> copy_sources, char escape,
-               std::vector<Step>& steps);
+               StageState state, SourceMap sources, char escape, std::vector<Step>& steps);
 
   /// Throws Error with the line of the instruction at fault.
   StageState run();
@@ -64,6 +65,9 @@ class StagePlanner {
   void plan(const dockerfile::Maintainer& maintainer);
   void plan(const dockerfile::From& from);
 
+  std::vector<Mount> mounts_of(const dockerfile::Run& run);
+  Mount mount_of(const dockerfile::Run& run, std::size_t position);
+  StepId context_layer(const std::string& context, const std::string& source);
   Copy expanded(const dockerfile::Transfer& transfer) const;
   std::string copy_text(const char* keyword, const Copy& copy) const;
   std::string run_prefix() const;
@@ -74,6 +78,8 @@ class StagePlanner {
   std::vector<std::string> expand_all(const std::vector<std::string>& words) const;
   std::string absolute(const std::string& path) const;
 
+  /// A step beside the stage's own chain.
+  StepId add_source(Operation operation, std::optional<StepId> parent, std::string title);
   void add_step(Operation operation);
   void add_history(std::string created_by, bool of_last_step = false);
   oci::RunConfig& config() { return state_.image.config; }
@@ -83,12 +89,13 @@ class StagePlanner {
   const StageGraph& graph_;
   const PlanOptions& options_;
   StageState state_;
-  const std::map<std::size_t, StepId> copy_sources_;
+  const SourceMap sources_;
   const char escape_;
   std::vector<Step>& steps_;
   const dockerfile::Instruction* instruction_ = nullptr;  // being planned
   std::size_t position_ = 0;                              // of it, in the stage
   std::set<std::string> declared_proxies_;
+  std::map<std::pair<std::string, std::string>, StepId> context_layers_;  // by context and source
 };
 
 }  // namespace strake::plan

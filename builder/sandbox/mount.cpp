@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 
+#include "builder/sandbox/sandbox.h"
 #include "layers/base/error.h"
 
 namespace strake::sandbox {
@@ -67,6 +68,12 @@ DetachedMount clone_mount(int fd, std::string_view subject) {
   const int clone = sys_open_tree(fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE);
   if (clone != -EINVAL) return owned(clone, "bind", subject);
   return owned(result_or_errno(::fcntl(fd, F_DUPFD_CLOEXEC, 3)), "bind", subject);
+}
+
+std::optional<base::FileDescriptor> clone_part(int fd) {
+  const int clone = sys_open_tree(fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE);
+  if (clone == -EINVAL) return std::nullopt;
+  return owned(clone, "bind", "source of a mount").take();
 }
 
 DetachedMount clone_host_mount(const std::string& path) {

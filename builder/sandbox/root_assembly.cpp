@@ -51,6 +51,20 @@ std::string octal(mode_t mode) {
   return text.data();
 }
 
+/// Nodes of what privileged builds (of disk images, say) ask for, as far as the host has them.
+void make_host_devices(int dev) {
+  std::vector<std::string> names{"loop-control", "fuse", "kvm"};
+  for (int i = 0; i < 8; ++i) names.push_back("loop" + std::to_string(i));
+  for (const std::string& name : names) {
+    struct ::stat status;
+    const std::string path = "/dev/" + name;
+    if (::lstat(path.c_str(), &status) != 0) continue;
+    if (!S_ISCHR(status.st_mode) && !S_ISBLK(status.st_mode)) continue;
+    if (::mknodat(dev, name.c_str(), (status.st_mode & S_IFMT) | 0660, status.st_rdev) != 0)
+      throw base::system_error(errno, "create device", path);
+  }
+}
+
 DetachedMount make_tmpfs(std::uint64_t size_bytes, mode_t mode, std::uint64_t attributes) {
   std::vector<std::pair<std::string, std::string>> options{{"mode", octal(mode)}};
   if (size_bytes != 0) options.emplace_back("size", std::to_string(size_bytes));
@@ -102,7 +116,7 @@ RootAssembly::RootAssembly(const Spec& spec, const HostDevices& devices)
     : root_(clone_mount(spec.rootfs_fd, "root file system")),
       scratch_(make_tmpfs(0, 0755, kNoSuid | kNoDevices)) {
   // There is no device cgroup around the step: a node it makes must not open anything.
-  root_.restrict_to(kNoDevices, "root file system");
+  if (!spec.insecure) root_.restrict_to(kNoDevices, "root file system");
   trees_.push_back(
       {"", MountPoints(base::RootedDirectory(open_at(root_.fd(), ".", O_PATH | O_DIRECTORY)),
                        spec.upper_fd)});
@@ -153,13 +167,14 @@ void RootAssembly::plan_kernel_directories(const Spec& spec) {
   proc_target_ = kernel_directory("/proc");
   sys_target_ = kernel_directory("/sys");
   // sysfs shows the network of its maker: with an own network it is the child's to make.
-  if (spec.network == Network::host) sys_ = make_filesystem("sysfs", {}, kInert | kReadOnly);
+  if (spec.network == Network::host) sys_ = make_filesystem("sysfs", {}, kInert | (spec.insecure ? 0 : kReadOnly));
 }
 
 /// /dev is ours from the ground: nothing of the image's /dev is ever looked at.
 void RootAssembly::plan_devices(const Spec& spec, const HostDevices& devices) {
   const int target = kernel_directory("/dev");
-  DetachedMount dev = make_tmpfs(kDevBytes, 0755, kInert);
+  DetachedMount dev =
+      make_tmpfs(kDevBytes, 0755, spec.insecure ? kNoSuid | kNoExec : kInert);
   const int fd = dev.fd();
   for (const char* name : {"pts", "shm", "mqueue"}) make_directory_at(fd, name, 0755);
   for (const DeviceLink& link : kDeviceLinks)
@@ -177,6 +192,7 @@ void RootAssembly::plan_devices(const Spec& spec, const HostDevices& devices) {
     node.restrict_to(kReadOnly | kNoSuid | kNoExec, "/dev/" + device.name);
     attach(std::move(node), open_at(fd, device.name, O_PATH), "/dev/" + device.name);
   }
+  if (spec.insecure) make_host_devices(fd);
   attach(make_filesystem(
              "devpts", {{"newinstance", ""}, {"ptmxmode", "0666"}, {"mode", "0620"}, {"gid", "5"}},
              kNoSuid | kNoExec),

@@ -254,6 +254,7 @@ ExitStatus RootSandbox::run(const Spec& spec, base::ByteSink& output, std::stop_
   plan.stdin_fd = spec.stdin_fd >= 0 ? spec.stdin_fd : null_.get();
   plan.hostname = spec.hostname.c_str();
   plan.own_network = spec.network == Network::none;
+  plan.guarded = !spec.insecure;
   plan.program_fd = init_program_.get();
   plan.plan_fd = init_plan.get();
   if (!emulation.registration.empty()) plan.binfmt = emulation.registration.c_str();

@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "layers/base/fd.h"
 #include "layers/base/stream.h"
 
 namespace strake::sandbox {
@@ -83,6 +84,9 @@ struct Spec {
   std::vector<Mount> mounts;
   int stdin_fd = -1;         // -1: /dev/null; not owned
   std::string architecture;  // as image configs name it ("arm64"); "": the machine's own
+  /// RUN --security=insecure: every capability of the builder, no filter of system calls, nothing of
+  /// /proc and /sys hidden or read-only, device nodes work, and the host's loop and fuse devices.
+  bool insecure = false;
   std::vector<Ulimit> ulimits;
   std::uint64_t shm_size_bytes = 64 << 20;
 };
@@ -126,6 +130,10 @@ class Sandbox {
 /// The best rung of the ladder that this machine allows. Throws Error(unsupported) saying what is
 /// missing when there is none.
 std::unique_ptr<Sandbox> make_sandbox();
+
+/// A detached copy of a mount from the open file or directory `fd` down, for BindMount. nullopt
+/// where the kernel takes no part of a mount that is itself attached nowhere (before 6.15).
+std::optional<base::FileDescriptor> clone_part(int fd);
 
 /// Fills the directory `path` with the mount points that every step needs. An overlay that has it
 /// as its lowest directory spares each step from making and removing what the image lacks: a

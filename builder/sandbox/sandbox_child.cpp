@@ -128,8 +128,10 @@ class Child {
     const int sys =
         plan_.sys_mount >= 0
             ? plan_.sys_mount
-            : checked(sys_make_filesystem("sysfs", kLocked | kReadOnly), Phase::mount_sys);
+            : checked(sys_make_filesystem("sysfs", kLocked | (plan_.guarded ? kReadOnly : 0)),
+                      Phase::mount_sys);
     checked(sys_move_mount(sys, "", plan_.sys_target, ""), Phase::mount_sys);
+    if (!plan_.guarded) return;
     for (const Guarded& guarded : kGuarded)
       guard(guarded.in_proc ? proc : sys, guarded.path, guarded.masked);
   }

@@ -33,6 +33,7 @@ struct ChildPlan {
   const char* mask_directory = nullptr;
   const char* hostname = "";
   bool own_network = false;
+  bool guarded = true;  // parts of /proc and /sys are hidden or read-only
   int stdin_fd = -1, output_fd = -1;
   int program_fd = -1;  // the init executable
   int plan_fd = -1;     // its InitPlan

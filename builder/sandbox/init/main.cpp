@@ -174,7 +174,7 @@ void check_directory() noexcept {
   const char* directory = at<char>(plan, plan->working_dir);
   const long entered = system_call(SYS_chdir, directory);
   // While still privileged: without privileges a filter needs no_new_privs, which breaks sudo.
-  install_filter(plan);
+  if (plan->filter.count != 0) install_filter(plan);
   require(system_call(SYS_setresuid, plan->uid, plan->uid, plan->uid), Phase::set_user);
   set_capabilities(plan);
   if (entered < 0) require(system_call(SYS_chdir, directory), Phase::change_directory);

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <stop_token>
+#include <string>
+
+#include "builder/dockerfile/run_mount.h"
+#include "layers/base/fd.h"
+#include "layers/base/files.h"
+#include "layers/store.h"
+
+namespace strake::builder {
+
+/// What a cache mount is, and how it looks when it is made.
+struct CacheMountRequest {
+  std::string id;
+  dockerfile::CacheSharing sharing = dockerfile::CacheSharing::shared;
+  std::uint32_t mode = 0755, uid = 0, gid = 0;
+  /// Fills the new, empty directory (open for reading); empty: nothing.
+  std::function<void(int directory)> fill = {};
+};
+
+/// A directory that RUN steps keep between builds, in use by one step.
+///
+/// `<store>/mounts/<hex of the id's digest>/<n>/data` with its locks in locks/. Number 0 is shared
+/// by all that ask for `shared`, and held alone by one that asks for `locked`; `private` takes the
+/// first number that nobody holds. The locks are flocks: the end of a process frees them.
+class CacheMount {
+ public:
+  /// Waits until the directory may be used; `on_wait` is called once if it has to. Throws
+  /// Error(cancelled) as soon as `stop` is requested.
+  CacheMount(const layers::Store& store, const CacheMountRequest& request,
+             const std::stop_token& stop, const std::function<void()>& on_wait);
+
+  /// The directory, O_PATH.
+  int fd() const noexcept { return directory_.get(); }
+
+ private:
+  base::FileLock lock_;
+  base::FileDescriptor directory_;
+};
+
+}  // namespace strake::builder

@@ -1,0 +1,173 @@
+#include "builder/exec/run_mounts.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <algorithm>
+
+#include "builder/exec/layer_paths.h"
+#include "builder/exec/tree_copy.h"
+#include "layers/base/error.h"
+
+namespace strake::builder {
+namespace {
+
+using base::Error;
+using base::ErrorCode;
+using dockerfile::MountType;
+
+/// `message` with the nearest of what there is, or how to give one.
+Error not_given(std::string message, const std::string& id, const std::vector<std::string>& ids,
+                const std::string& advice) {
+  Error error(ErrorCode::not_found, std::move(message));
+  const std::string near = base::nearest(id, ids);
+  error.set_hint(near.empty() ? advice : "did you mean " + base::quoted(near) + "?");
+  return error;
+}
+
+}  // namespace
+
+MountSources open_mount_sources(
+    const plan::Run& run, Machine& machine, LayerFetcher& fetcher,
+    const std::function<const std::vector<base::DiffId>&(plan::StepId)>& stack_of) {
+  MountSources sources(run.mounts.size());
+  for (std::size_t i = 0; i < run.mounts.size(); ++i) {
+    const plan::Mount& mount = run.mounts[i];
+    if (!mount.from) continue;
+    const std::vector<base::DiffId>& stack = stack_of(*mount.from);
+    fetcher.ensure_trees(stack);
+    // Always with an upper directory of its own, thrown away after the step: other mounts may need
+    // a place in it, also where the command itself may not write.
+    sources[i].emplace(machine.store, machine.layers, stack, layers::Writable::yes);
+  }
+  return sources;
+}
+
+RunMounts::RunMounts(const plan::Run& run, const MountSources& sources, Machine& machine,
+                     RunGrants grants, std::stop_token stop,
+                     std::function<void(const std::string&)> note)
+    : machine_(machine), grants_(grants), stop_(std::move(stop)), note_(std::move(note)) {
+  for (std::size_t i = 0; i < run.mounts.size(); ++i) {
+    const plan::Mount& mount = run.mounts[i];
+    const layers::MountStack* source = sources[i] ? &*sources[i] : nullptr;
+    switch (mount.options.type) {
+      case MountType::bind:
+        add_bind(mount, *source);
+        break;
+      case MountType::cache:
+        add_cache(mount, source);
+        break;
+      case MountType::tmpfs:
+        mounts_.push_back(sandbox::TmpfsMount{
+            .target = mount.options.target, .size_bytes = mount.options.size_bytes});
+        break;
+      case MountType::secret:
+        add_secret(mount.options);
+        break;
+      case MountType::ssh:
+        add_agent(mount.options);
+        break;
+    }
+  }
+}
+
+void RunMounts::add_to(sandbox::Spec& spec) const {
+  spec.mounts.insert(spec.mounts.end(), mounts_.begin(), mounts_.end());
+  spec.env.insert(spec.env.end(), variables_.begin(), variables_.end());
+}
+
+void RunMounts::add_bind(const plan::Mount& mount, const layers::MountStack& source) {
+  files_.push_back(part_of(source, mount.options.source));
+  mounts_.push_back(sandbox::BindMount{.source_fd = files_.back().get(),
+                                       .target = mount.options.target,
+                                       .read_only = mount.options.read_only});
+}
+
+void RunMounts::add_cache(const plan::Mount& mount, const layers::MountStack* source) {
+  const dockerfile::Mount& options = mount.options;
+  CacheMountRequest request{options.id, options.sharing, options.mode.value_or(0755),
+                            options.uid.value_or(0), options.gid.value_or(0)};
+  if (source != nullptr)
+    request.fill = [&](int directory) {
+      const base::FileDescriptor from =
+          source->root().open(options.source, O_RDONLY | O_DIRECTORY);
+      copy_tree(from.get(), directory, machine_.store);
+    };
+  const CacheMount& cache =
+      caches_.emplace_back(machine_.store, request, stop_, [&] {
+        note_("waiting for the cache mount " + base::quoted(options.id) + ", which is in use");
+      });
+  mounts_.push_back(sandbox::BindMount{
+      .source_fd = cache.fd(), .target = options.target, .read_only = options.read_only});
+}
+
+void RunMounts::add_secret(const dockerfile::Mount& options) {
+  const std::string* content = grants_.secrets.find(options.id);
+  if (content == nullptr) {
+    const std::string message = "the build was not given the secret " + base::quoted(options.id);
+    if (options.required)
+      throw not_given(message, options.id, grants_.secrets.ids(),
+                      "add --secret id=" + options.id + ",src=FILE");
+    note_(message);
+    return;
+  }
+  if (!options.variable.empty()) variables_.push_back(options.variable + "=" + *content);
+  if (!options.target.empty())
+    mounts_.push_back(sandbox::InlineFile{.target = options.target,
+                                          .content = *content,
+                                          .mode = options.mode.value_or(0400),
+                                          .uid = options.uid.value_or(0),
+                                          .gid = options.gid.value_or(0)});
+}
+
+void RunMounts::add_agent(const dockerfile::Mount& options) {
+  const auto agent = std::find_if(grants_.agents.begin(), grants_.agents.end(),
+                                  [&](const AgentSource& a) { return a.id == options.id; });
+  if (agent == grants_.agents.end()) {
+    const std::string message = "the build was not given the ssh agent " + base::quoted(options.id);
+    std::vector<std::string> ids;
+    for (const AgentSource& known : grants_.agents) ids.push_back(known.id);
+    if (options.required) throw not_given(message, options.id, ids, "add --ssh " + options.id);
+    note_(message);
+    return;
+  }
+  const AgentProxy& proxy =
+      agents_.emplace_back(agent->socket, machine_.store, options.mode.value_or(0600),
+                           options.uid.value_or(0), options.gid.value_or(0));
+  if (agents_.size() == 1) variables_.push_back("SSH_AUTH_SOCK=" + options.target);
+  mounts_.push_back(sandbox::BindMount{.source_fd = proxy.fd(), .target = options.target});
+}
+
+/// What is mounted for `path` of a file system: the part of its mount from there down.
+base::FileDescriptor RunMounts::part_of(const layers::MountStack& source, const std::string& path) {
+  const auto part = source.root().try_open(path, O_PATH);
+  if (!part)
+    throw Error(ErrorCode::not_found,
+                "the source " + base::quoted(path) + " of the mount is not there");
+  if (auto clone = sandbox::clone_part(part->get())) return std::move(*clone);
+  return copy_of_part(source, path);
+}
+
+/// For kernels that cannot take a part of a mount that is attached nowhere.
+base::FileDescriptor RunMounts::copy_of_part(const layers::MountStack& source,
+                                             const std::string& path) {
+  const base::TempDirectory& work = copies_.emplace_back(machine_.store.make_ingest("mount-"));
+  const base::RootedDirectory copy = base::RootedDirectory::open_host(work.path().native());
+  const struct ::stat status = source.root().stat(path).value();
+  if (S_ISDIR(status.st_mode)) {
+    copy.make_directory("part", 0700);
+    const base::FileDescriptor from = source.root().open(path, O_RDONLY | O_DIRECTORY);
+    const base::FileDescriptor to = copy.open("part", O_RDONLY | O_DIRECTORY);
+    copy_tree(from.get(), to.get(), machine_.store);
+  } else {
+    base::FileSource from(source.root().open(path, O_RDONLY), path);
+    const base::FileDescriptor to = copy.create_file("part", status.st_mode & 07777);
+    base::FdSink sink(to.get(), path);
+    base::copy(from, sink);
+    copy.set_owner("part", status.st_uid, status.st_gid);
+    copy.set_mode("part", status.st_mode & 07777);
+  }
+  return copy.open("part", O_PATH);
+}
+
+}  // namespace strake::builder

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <functional>
+#include <list>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "builder/exec/accounts.h"
+#include "builder/exec/agent_proxy.h"
+#include "builder/exec/cache_mounts.h"
+#include "builder/exec/layer_fetcher.h"
+#include "builder/exec/machine.h"
+#include "builder/exec/run_grants.h"
+#include "builder/plan/build_plan.h"
+#include "builder/sandbox/sandbox.h"
+#include "layers/snapshot/mount_stack.h"
+
+namespace strake::builder {
+
+/// The file systems that the mounts of a RUN take files from (from=), by position in Run::mounts.
+using MountSources = std::vector<std::optional<layers::MountStack>>;
+
+/// Opens them. `stack_of` gives the layers of a step.
+MountSources open_mount_sources(
+    const plan::Run& run, Machine& machine, LayerFetcher& fetcher,
+    const std::function<const std::vector<base::DiffId>&(plan::StepId)>& stack_of);
+
+/// The --mount options of one RUN, ready for the sandbox; what they hold (locks, sockets, copies) is
+/// held until this object goes.
+class RunMounts {
+ public:
+  /// `note` takes lines for the user: what is waited for, what was not given. Throws
+  /// Error(not_found) for a source that is not there and for what is required but was not given.
+  RunMounts(const plan::Run& run, const MountSources& sources, Machine& machine, RunGrants grants,
+            std::stop_token stop, std::function<void(const std::string&)> note);
+
+  /// Adds mounts and variables to `spec`, which must not outlive this object.
+  void add_to(sandbox::Spec& spec) const;
+
+ private:
+  void add_bind(const plan::Mount& mount, const layers::MountStack& source);
+  void add_cache(const plan::Mount& mount, const layers::MountStack* source);
+  void add_secret(const dockerfile::Mount& options);
+  void add_agent(const dockerfile::Mount& options);
+  base::FileDescriptor part_of(const layers::MountStack& source, const std::string& path);
+  base::FileDescriptor copy_of_part(const layers::MountStack& source, const std::string& path);
+
+  Machine& machine_;
+  RunGrants grants_;
+  std::stop_token stop_;
+  std::function<void(const std::string&)> note_;
+  std::vector<sandbox::Mount> mounts_;
+  std::vector<std::string> variables_;
+  std::vector<base::FileDescriptor> files_;
+  std::list<base::TempDirectory> copies_;
+  std::list<CacheMount> caches_;
+  std::list<AgentProxy> agents_;
+};
+
+}  // namespace strake::builder
