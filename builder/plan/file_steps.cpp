@@ -50,19 +50,17 @@ void StagePlanner::plan(const dockerfile::Run& run) {
     throw Error(ErrorCode::denied, "RUN --security=insecure is not allowed")
         .hint("it has all rights of the builder; to grant them add --allow security.insecure");
   Run step;
-  std::vector<std::string> shown;
   if (std::holds_alternative<dockerfile::ExecForm>(run.command)) {
-    step.argv = shown = std::get<dockerfile::ExecForm>(run.command).argv;
+    step.argv = std::get<dockerfile::ExecForm>(run.command).argv;
   } else {
     dockerfile::RunScript script = dockerfile::run_script(run);
+    step.argv = shell();
     if (script.has_interpreter) {
-      step.argv = {"/dev/pipes/" + script.name};
-      shown = {"<<" + script.name};
+      // The shell starts the file: SHELL may prepare the environment that the interpreter is in.
+      step.argv.push_back("/dev/pipes/" + script.name);
       step.scripts.push_back({script.name, std::move(script.text)});
     } else {
-      step.argv = shown = shell();
-      step.argv.push_back(script.text);
-      shown.push_back(script.text);
+      step.argv.push_back(std::move(script.text));
     }
   }
   if (step.argv.empty()) throw Error(ErrorCode::invalid_input, "RUN has no command");
@@ -76,7 +74,7 @@ void StagePlanner::plan(const dockerfile::Run& run) {
   step.network = options_.network;
   if (run.network) step.network = *run.network != dockerfile::Run::Network::none;
   step.mounts = mounts_of(run);
-  const std::string created_by = "RUN " + run_prefix() + join(shown) + " # buildkit";
+  const std::string created_by = "RUN " + run_prefix() + join(step.argv) + " # buildkit";
   add_step(std::move(step));
   add_history(created_by, true);
 }
@@ -137,13 +135,12 @@ Copy StagePlanner::expanded(const dockerfile::Transfer& transfer) const {
   return step;
 }
 
+/// As docker shows it: without --link, --exclude and the flags of remote sources.
 std::string StagePlanner::copy_text(const char* keyword, const Copy& copy) const {
   std::string text = keyword;
   if (copy.parents) text += " --parents";
   if (!copy.chown.empty()) text += " --chown=" + copy.chown;
   if (!copy.chmod.empty()) text += " --chmod=" + copy.chmod;
-  if (copy.link) text += " --link";
-  for (const std::string& exclude : copy.excludes) text += " --exclude=" + exclude;
   for (const std::string& source : copy.sources) text += " " + source;
   for (const InlineFile& file : copy.files) text += " <<" + file.name;
   const auto& operation = instruction_->operation;
@@ -223,8 +220,8 @@ Mount StagePlanner::mount_of(const dockerfile::Run& run, std::size_t position) {
   return mount;
 }
 
-/// A step that has `source` of a context at kContextSource. It makes the files of a mount what those
-/// of COPY are: owned by root, without what .dockerignore leaves out, compared by content.
+/// A step that has `source` of a context at kContextSource. It makes the files of a mount what
+/// those of COPY are: owned by root, without what .dockerignore leaves out, compared by content.
 StepId StagePlanner::context_layer(const std::string& context, const std::string& source) {
   const auto known = context_layers_.find({context, source});
   if (known != context_layers_.end()) return known->second;

@@ -1,6 +1,11 @@
 #include "builder/plan/go_format.h"
 
+#include <algorithm>
 #include <cstdio>
+#include <iterator>
+#include <utility>
+
+#include "builder/dockerfile/unicode.h"
 
 namespace strake::plan {
 namespace {
@@ -16,50 +21,64 @@ std::string decimal(long long value, int digits) {
   return fraction.empty() ? out : out + "." + fraction;
 }
 
+/// Ranges of characters that Go does not print: format and private characters, line separators, all
+/// spaces but one.
+constexpr std::pair<char32_t, char32_t> kNotPrinted[] = {
+    {0x0000, 0x001F},   {0x007F, 0x00A0},   {0x00AD, 0x00AD},   {0x0600, 0x0605},
+    {0x061C, 0x061C},   {0x06DD, 0x06DD},   {0x070F, 0x070F},   {0x1680, 0x1680},
+    {0x180E, 0x180E},   {0x2000, 0x200F},   {0x2028, 0x202F},   {0x205F, 0x206F},
+    {0x3000, 0x3000},   {0xD800, 0xF8FF},   {0xFDD0, 0xFDEF},   {0xFEFF, 0xFEFF},
+    {0xFFF0, 0xFFFB},   {0xFFFE, 0xFFFF},   {0x110BD, 0x110BD}, {0x1BCA0, 0x1BCA3},
+    {0x1D173, 0x1D17A}, {0xE0000, 0xE00FF}, {0xE01F0, 0x10FFFF}};
+
+bool is_printed(char32_t character) {
+  return std::none_of(std::begin(kNotPrinted), std::end(kNotPrinted), [&](const auto& range) {
+    return range.first <= character && character <= range.second;
+  });
+}
+
+/// As strconv.Quote does between `quote`s.
+void append_escaped(std::string& out, char32_t character, char quote) {
+  constexpr std::string_view kControls = "\a\b\f\n\r\t\v";
+  constexpr std::string_view kNames = "abfnrtv";
+  const std::size_t control =
+      character < 0x80 ? kControls.find(static_cast<char>(character)) : std::string_view::npos;
+  if (character == static_cast<char32_t>(quote) || character == '\\') {
+    out += '\\';
+    out += static_cast<char>(character);
+  } else if (control != std::string_view::npos) {
+    out += '\\';
+    out += kNames[control];
+  } else if (character < 0x110000 && is_printed(character)) {
+    dockerfile::append_utf8(out, character);
+  } else {
+    const bool is_byte = character < 0x80 || character >= dockerfile::kInvalidByte;
+    char escape[16];
+    std::snprintf(escape, sizeof escape,
+                  is_byte               ? "\\x%02x"
+                  : character < 0x10000 ? "\\u%04x"
+                                        : "\\U%08x",
+                  static_cast<unsigned>(is_byte ? character & 0xFF : character));
+    out += escape;
+  }
+}
+
 }  // namespace
 
 std::string go_quoted(std::string_view text) {
   std::string out = "\"";
-  for (const char c : text) {
-    switch (c) {
-      case '"':
-        out += "\\\"";
-        break;
-      case '\\':
-        out += "\\\\";
-        break;
-      case '\n':
-        out += "\\n";
-        break;
-      case '\t':
-        out += "\\t";
-        break;
-      case '\r':
-        out += "\\r";
-        break;
-      case '\a':
-        out += "\\a";
-        break;
-      case '\b':
-        out += "\\b";
-        break;
-      case '\f':
-        out += "\\f";
-        break;
-      case '\v':
-        out += "\\v";
-        break;
-      default:
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
-          char escape[8];
-          std::snprintf(escape, sizeof escape, "\\x%02x", static_cast<unsigned char>(c));
-          out += escape;
-        } else {
-          out += c;
-        }
-    }
+  while (!text.empty()) {
+    const dockerfile::Decoded next = dockerfile::decode(text);
+    append_escaped(out, next.character, '"');
+    text.remove_prefix(next.length);
   }
   return out + '"';
+}
+
+std::string go_quoted_character(char32_t character) {
+  std::string out = "'";
+  append_escaped(out, character, '\'');
+  return out + "'";
 }
 
 std::string go_quoted(const std::vector<std::string>& words) {

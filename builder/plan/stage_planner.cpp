@@ -194,12 +194,8 @@ void StagePlanner::plan(const dockerfile::Healthcheck& healthcheck) {
   for (const std::int64_t duration :
        {check.interval_ns, check.timeout_ns, check.start_period_ns, check.start_interval_ns})
     text += " " + go_quoted(go_duration(duration));
-  add_history(text + " '" +
-              (check.retries == 0
-                   ? "\\x00"
-                   : "\\x" + std::string(1, "0123456789abcdef"[(check.retries >> 4) & 15]) +
-                         "0123456789abcdef"[check.retries & 15]) +
-              "'}");
+  // A number printed as if it were text, but images all over the world have it so.
+  add_history(text + " " + go_quoted_character(static_cast<char32_t>(check.retries)) + "}");
   config().healthcheck = std::move(check);
 }
 

@@ -12,6 +12,22 @@ TEST(GoFormat, QuotesAsFmtQ) {
   EXPECT_EQ(go_quoted(std::vector<std::string>{}), "[]");
 }
 
+TEST(GoFormat, EscapesWhatGoDoesNotPrint) {
+  EXPECT_EQ(go_quoted("\u00e9 \u20ac \U0001F600"), "\"\u00e9 \u20ac \U0001F600\"");
+  EXPECT_EQ(go_quoted("\u00a0\u200b\u2028\ufeff\U000E0001"),
+            "\"\\u00a0\\u200b\\u2028\\ufeff\\U000e0001\"");
+  EXPECT_EQ(go_quoted("a\xff\xc3"), "\"a\\xff\\xc3\"");
+  EXPECT_EQ(go_quoted("\x7f'"), "\"\\x7f'\"");
+}
+
+TEST(GoFormat, QuotesNumbersAsCharacters) {
+  EXPECT_EQ(go_quoted_character(0), "'\\x00'");
+  EXPECT_EQ(go_quoted_character(10), "'\\n'");
+  EXPECT_EQ(go_quoted_character('"'), "'\"'");
+  EXPECT_EQ(go_quoted_character('\''), "'\\''");
+  EXPECT_EQ(go_quoted_character(200), "'\u00c8'");
+}
+
 TEST(GoFormat, PrintsListsAsFmtV) {
   EXPECT_EQ(go_list({"/a", "/b"}), "[/a /b]");
   EXPECT_EQ(go_list({}), "[]");
