@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "layers/base/stream.h"
 #include "layers/snapshot/apply.h"
@@ -17,6 +18,13 @@ inline constexpr std::size_t kArchiveSniffBytes = 512;
 /// an archive rather than a Dockerfile: compressed by its magic number, or a tar header with a
 /// right checksum, or the empty tar.
 bool looks_like_archive(std::span<const std::byte> beginning);
+
+/// The first bytes of a stream, and the stream with all its bytes still to come.
+struct Beginning {
+  std::vector<std::byte> bytes;
+  std::unique_ptr<base::ByteSource> stream;
+};
+Beginning look_at_beginning(std::unique_ptr<base::ByteSource> source, std::size_t bytes);
 
 /// Unpacks a tar, plain or compressed with gzip, bzip2, xz or zstd, into `destination`: an empty
 /// directory of ours. Nothing gets outside of it. Devices that this process may not make become

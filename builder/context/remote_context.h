@@ -52,7 +52,8 @@ struct ContextOpener {
   /// unpacked). Other kinds are images or stages: not for here.
   OpenedContext open(const NamedContext& context, std::stop_token stop) const;
 
-  /// A git repository, for ADD: its files in `OpenedContext::directory`.
+  /// A git repository, for ADD and contexts: its files in `OpenedContext::directory`. For ADD,
+  /// whose key needs the commit before anything is fetched, there are resolve_git and checkout_git.
   OpenedContext open_git(const GitUrl& url, bool keep_git_directory, std::stop_token stop) const;
 };
 

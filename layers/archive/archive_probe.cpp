@@ -4,7 +4,6 @@
 #include <cstring>
 #include <memory>
 
-#include "layers/archive/tar_block.h"
 #include "layers/base/error.h"
 #include "layers/base/fd.h"
 
@@ -27,14 +26,14 @@ class PositionedSource final : public base::ByteSource {
   std::uint64_t offset_ = 0;
 };
 
+}  // namespace
+
 bool is_tar_header(std::span<const std::byte, kTarBlockBytes> bytes) {
   TarBlock block;
   std::memcpy(&block, bytes.data(), sizeof block);
   // A sum of spaces alone is the zero block of an empty archive.
   return block.sum() != 8 * ' ' && parse_octal(block.checksum) == block.sum();
 }
-
-}  // namespace
 
 std::optional<ArchiveCompression> probe_archive(int fd, std::string_view subject) {
   std::array<std::byte, kSniffBytes> beginning{};
