@@ -12,7 +12,7 @@ namespace strake::check {
 
 struct ShellWord {
   std::string text;     // quotes and escapes resolved; expansions as written: "$HOME/x"
-  bool literal = true;  // no part is expanded by the shell
+  bool literal = true;  // no variable or substitution in it; patterns and "~" stay as they are
   bool quoted = false;  // some part was quoted
 
   bool is(std::string_view value) const { return literal && text == value; }

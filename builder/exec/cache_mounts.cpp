@@ -38,6 +38,13 @@ FileLock wait_for(const fs::path& file, FileLock::Mode mode, const std::stop_tok
   }
 }
 
+std::string name_of(const CacheMountRequest& request) {
+  std::string text = request.id + '\0' + request.source;
+  for (const std::uint32_t number : {request.mode, request.uid, request.gid})
+    text += '\0' + std::to_string(number);
+  return base::Digest::of(text).hex();
+}
+
 void make_data(const fs::path& data, const layers::Store& store,
                const CacheMountRequest& request) {
   base::TempDirectory made = store.make_ingest("cache-mount-");
@@ -62,7 +69,7 @@ void make_data(const fs::path& data, const layers::Store& store,
 
 CacheMount::CacheMount(const layers::Store& store, const CacheMountRequest& request,
                        const std::stop_token& stop, const std::function<void()>& on_wait) {
-  const std::string name = base::Digest::of(request.id).hex();
+  const std::string name = name_of(request);
   const auto lock_file = [&](int number) {
     return store.locks() / ("cache-mount-" + name + "-" + std::to_string(number));
   };

@@ -12,18 +12,20 @@
 
 namespace strake::builder {
 
-/// What a cache mount is, and how it looks when it is made.
+/// What a cache mount is, and how it looks when it is made. One that would be made differently is
+/// another one, as in docker: a step finds the owner and the content that it asks for.
 struct CacheMountRequest {
   std::string id;
   dockerfile::CacheSharing sharing = dockerfile::CacheSharing::shared;
   std::uint32_t mode = 0755, uid = 0, gid = 0;
+  std::string source;  // what `fill` puts into it, by content; "" for nothing
   /// Fills the new, empty directory (open for reading); empty: nothing.
   std::function<void(int directory)> fill = {};
 };
 
 /// A directory that RUN steps keep between builds, in use by one step.
 ///
-/// `<store>/mounts/<hex of the id's digest>/<n>/data` with its locks in locks/. Number 0 is shared
+/// `<store>/mounts/<hex of the request's digest>/<n>/data` with its locks in locks/. Number 0 is shared
 /// by all that ask for `shared`, and held alone by one that asks for `locked`; `private` takes the
 /// first number that nobody holds. The locks are flocks: the end of a process frees them.
 class CacheMount {

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-#include "builder/exec/layer_paths.h"
+#include "builder/exec/step_keys.h"
 #include "builder/exec/tree_copy.h"
 #include "layers/base/error.h"
 
@@ -38,7 +38,9 @@ MountSources open_mount_sources(
     fetcher.ensure_trees(stack);
     // Always with an upper directory of its own, thrown away after the step: other mounts may need
     // a place in it, also where the command itself may not write.
-    sources[i].emplace(machine.store, machine.layers, stack, layers::Writable::yes);
+    layers::MountStack root(machine.store, machine.layers, stack, layers::Writable::yes);
+    std::string content = mount_content(mount, {.root = root.root(), .shown_name = "its source"});
+    sources[i].emplace(std::move(root), std::move(content));
   }
   return sources;
 }
@@ -49,10 +51,10 @@ RunMounts::RunMounts(const plan::Run& run, const MountSources& sources, Machine&
     : machine_(machine), grants_(grants), stop_(std::move(stop)), note_(std::move(note)) {
   for (std::size_t i = 0; i < run.mounts.size(); ++i) {
     const plan::Mount& mount = run.mounts[i];
-    const layers::MountStack* source = sources[i] ? &*sources[i] : nullptr;
+    const MountSource* source = sources[i] ? &*sources[i] : nullptr;
     switch (mount.options.type) {
       case MountType::bind:
-        add_bind(mount, *source);
+        add_bind(mount, source->stack);
         break;
       case MountType::cache:
         add_cache(mount, source);
@@ -83,14 +85,15 @@ void RunMounts::add_bind(const plan::Mount& mount, const layers::MountStack& sou
                                        .read_only = mount.options.read_only});
 }
 
-void RunMounts::add_cache(const plan::Mount& mount, const layers::MountStack* source) {
+void RunMounts::add_cache(const plan::Mount& mount, const MountSource* source) {
   const dockerfile::Mount& options = mount.options;
   CacheMountRequest request{options.id, options.sharing, options.mode.value_or(0755),
-                            options.uid.value_or(0), options.gid.value_or(0)};
+                            options.uid.value_or(0), options.gid.value_or(0),
+                            source != nullptr ? source->content : ""};
   if (source != nullptr)
     request.fill = [&](int directory) {
       const base::FileDescriptor from =
-          source->root().open(options.source, O_RDONLY | O_DIRECTORY);
+          source->stack.root().open(options.source, O_RDONLY | O_DIRECTORY);
       copy_tree(from.get(), directory, machine_.store);
     };
   const CacheMount& cache =

@@ -21,10 +21,17 @@
 
 namespace strake::builder {
 
-/// The file systems that the mounts of a RUN take files from (from=), by position in Run::mounts.
-using MountSources = std::vector<std::optional<layers::MountStack>>;
+/// The file system that a mount takes files from (from=), and what the mount shows of it.
+struct MountSource {
+  MountSource(layers::MountStack root, std::string shown)
+      : stack(std::move(root)), content(std::move(shown)) {}
+  layers::MountStack stack;
+  std::string content;  // see mount_content()
+};
+/// By position in Run::mounts; none for mounts without from=.
+using MountSources = std::vector<std::optional<MountSource>>;
 
-/// Opens them. `stack_of` gives the layers of a step.
+/// Opens them and reads what is mounted. `stack_of` gives the layers of a step.
 MountSources open_mount_sources(
     const plan::Run& run, Machine& machine, LayerFetcher& fetcher,
     const std::function<const std::vector<base::DiffId>&(plan::StepId)>& stack_of);
@@ -43,7 +50,7 @@ class RunMounts {
 
  private:
   void add_bind(const plan::Mount& mount, const layers::MountStack& source);
-  void add_cache(const plan::Mount& mount, const layers::MountStack* source);
+  void add_cache(const plan::Mount& mount, const MountSource* source);
   void add_secret(const dockerfile::Mount& options);
   void add_agent(const dockerfile::Mount& options);
   base::FileDescriptor part_of(const layers::MountStack& source, const std::string& path);

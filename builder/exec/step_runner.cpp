@@ -272,10 +272,8 @@ void StepRunner::read_mounts(const plan::Run& run, const StepResult& below,
   std::vector<std::string> contents;
   bool any = false;
   for (std::size_t i = 0; i < run.mounts.size(); ++i) {
-    const auto& source = pending.mount_sources[i];
-    contents.push_back(source ? mount_content(run.mounts[i], {.root = source->root(),
-                                                              .shown_name = "its source"})
-                              : "");
+    const std::optional<MountSource>& source = pending.mount_sources[i];
+    contents.push_back(source ? source->content : "");
     any = any || source;
   }
   if (any) pending.content_key = run_key(run, below.chain, contents, request_);

@@ -67,11 +67,13 @@ TEST(Expansion, QuotesAndEscapes) {
   EXPECT_EQ(expand("a\\"), "a") << "at the end it escapes nothing";
 }
 
+// Rule 2: words are escaped with the character of the file.
 TEST(Expansion, EscapesWithTheCharacterOfTheFile) {
   const ExpansionOptions backtick{.escape = '`'};
   EXPECT_EQ(expand(R"(C:\$F\x `$F "`"")", backtick), R"(C:\foo\x $F ")");
 }
 
+// Rule 25: an unset variable is empty, an unknown modifier an error.
 TEST(Expansion, DefaultsAlternativesAndErrors) {
   EXPECT_EQ(expand("${NOPE:-x}${E:-x}${F:-x}"), "xxfoo");
   EXPECT_EQ(expand("${NOPE-x}${E-x}${F-x}"), "xfoo");
@@ -89,6 +91,7 @@ TEST(Expansion, NestsInTheWord) {
   EXPECT_EQ(expand("${F:+${F}:}x"), "foo:x");
 }
 
+// Rule 26: % removes the shortest suffix; brackets in patterns are literal.
 TEST(Expansion, RemovesPrefixesAndSuffixes) {
   EXPECT_EQ(expand("${P#*/} ${P##*/} ${P%.*} ${P%%.*}"), "b/c.tar.gz c.tar.gz a/b/c.tar a/b/c");
   EXPECT_EQ(expand("${U#?}${U%?}${U#ü}"), "nïünnï") << "a character may be several bytes";
@@ -127,6 +130,7 @@ TEST(Expansion, ReplacesAllWithATemplate) {
   EXPECT_EQ(expand_word("${F/o/$R}", variables.lookup()).text, "f<$0$1$$>o");
 }
 
+// Rule 25: ${} and ${:x} are bad substitutions.
 TEST(Expansion, RefusesWhatIsNotClosed) {
   EXPECT_THAT(error_text("a'b"), HasSubstr("single quote"));
   EXPECT_THAT(error_text("a\"b"), HasSubstr("double quote"));
@@ -177,6 +181,7 @@ TEST(Expansion, PatternsTakeNoExponentialTime) {
   EXPECT_THAT(error_text("${F#" + std::string(4097, 'a') + "}"), HasSubstr("at most 4096"));
 }
 
+// Rule 27: in EXPOSE the values of variables split too.
 TEST(ExpansionToWords, SplitsAlsoTheValuesOfVariables) {
   EXPECT_THAT(words_of("  x $S\ty "), ElementsAre("x", "a", "b", "c", "y"));
   EXPECT_THAT(words_of("x$S$F"), ElementsAre("xa", "b", "cfoo"));

@@ -28,6 +28,7 @@ TEST(Glob, LiteralMatchesItselfOnly) {
   EXPECT_FALSE(path_match("a/b", "a"));
 }
 
+// Rule 33: * and ? never cross a slash.
 TEST(Glob, StarAndQuestionMarkStayBetweenSlashes) {
   EXPECT_TRUE(path_match("a*c", "abbc"));
   EXPECT_TRUE(path_match("a*", "a"));
@@ -39,6 +40,7 @@ TEST(Glob, StarAndQuestionMarkStayBetweenSlashes) {
   EXPECT_FALSE(path_match("**", "a/b")) << "two stars are one here";
 }
 
+// Rule 33: a class is negated by ^, not by !.
 TEST(Glob, ClassesHaveRangesAndANegation) {
   EXPECT_TRUE(path_match("[a-c]x", "bx"));
   EXPECT_FALSE(path_match("[a-c]x", "dx"));
@@ -49,6 +51,7 @@ TEST(Glob, ClassesHaveRangesAndANegation) {
   EXPECT_TRUE(path_match("[x.*]", "*"));
 }
 
+// Rule 33: a backslash escapes.
 TEST(Glob, BackslashMakesTheNextCharacterLiteral) {
   EXPECT_TRUE(path_match("a\\*b", "a*b"));
   EXPECT_FALSE(path_match("a\\*b", "axb"));
@@ -66,6 +69,7 @@ TEST(Glob, RefusesMalformedPatterns) {
   EXPECT_THROW(deep_match("[z-a]", "m"), base::Error);
 }
 
+// Rule 53: ** is any depth, also none.
 TEST(Glob, TwoStarsCrossSlashes) {
   EXPECT_TRUE(deep_match("**/x", "x"));
   EXPECT_TRUE(deep_match("**/x", "a/b/x"));
@@ -80,6 +84,7 @@ TEST(Glob, TwoStarsCrossSlashes) {
   EXPECT_TRUE(deep_match("**", "a/b"));
 }
 
+// Rule 53: a trailing ** is any text that starts so.
 TEST(Glob, TwoStarsBeforeAPlainNameTakeAnyFront) {
   EXPECT_TRUE(deep_match("**file", "myfile"));
   EXPECT_TRUE(deep_match("**file", "a/myfile"));

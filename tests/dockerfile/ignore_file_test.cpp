@@ -22,16 +22,19 @@ std::vector<std::string> read(const std::string& text) {
   return out;
 }
 
+// Rule 52: patterns are trimmed and cleaned, one leading slash dropped.
 TEST(IgnoreFile, HasAPatternALine) {
   EXPECT_THAT(read("\xEF\xBB\xBF"
                    "a\n# comment\n /b/ \n\n\t./c/../d\r\n! /e\n"),
               ElementsAre("a", "b", "d", "!e"));
 }
 
+// Rule 52: # starts a comment in the first column only.
 TEST(IgnoreFile, HasCommentsInTheFirstColumnOnly) {
   EXPECT_THAT(read(" #a\n#b\n"), ElementsAre("#a"));
 }
 
+// Rule 52: a lone ! is an error.
 TEST(IgnoreFile, RefusesANegationOfNothing) {
   for (const char* text : {"a\n!\n", "a\n! \n", "a\n!/\n"})
     EXPECT_THAT(lines_of(error_of([&] { read(text); })), Pair(2, 2)) << text;
@@ -53,6 +56,7 @@ TEST(IgnoreFile, IsLimited) {
               HasSubstr("1048576 bytes"));
 }
 
+// Rule 52: patterns start at the root of the context.
 TEST(IgnoreMatcher, PatternsStartAtTheRoot) {
   const IgnoreMatcher ignore = matcher("foo\n*.log\n");
   EXPECT_TRUE(ignore.excludes("foo"));
@@ -62,12 +66,14 @@ TEST(IgnoreMatcher, PatternsStartAtTheRoot) {
   EXPECT_TRUE(matcher("**/*.log\n").excludes("a/b.log"));
 }
 
+// Rule 53: a pattern matches what is below a match, too.
 TEST(IgnoreMatcher, ExcludesEverythingBelowADirectory) {
   const IgnoreMatcher ignore = matcher("d\n");
   EXPECT_TRUE(ignore.excludes("d/e/f"));
   EXPECT_FALSE(ignore.excludes("dd"));
 }
 
+// Rule 53: the last pattern that matches decides.
 TEST(IgnoreMatcher, LastMatchDecides) {
   const IgnoreMatcher ignore = matcher("*.md\n!README*.md\nREADME-secret.md\n");
   EXPECT_TRUE(ignore.excludes("x.md"));
@@ -91,6 +97,7 @@ TEST(IgnoreMatcher, NamesThePatternAndItsLine) {
   EXPECT_EQ(ignore.excluded_by("server/a.yml"), nullptr);
 }
 
+// Rule 53: an excluded directory is entered for a later ! below it.
 TEST(IgnoreMatcher, WalkKnowsWhichDirectoriesToSkip) {
   const IgnoreMatcher ignore = matcher("!early/x\nnode_modules\nearly\nvendor\n!vendor/*/keep\n");
   const auto may_skip = [&](std::string_view path) {

@@ -25,6 +25,7 @@ std::string error_text(const std::string& instruction) {
   return error.what();
 }
 
+// Rule 8: a JSON array is an exec form.
 TEST(ExecForm, IsAJsonArrayOfStrings) {
   EXPECT_THAT(
       argv_of(
@@ -38,12 +39,14 @@ TEST(ExecForm, MayBeEmptyWhichIsNotTheSameAsNoText) {
   EXPECT_EQ(shell_text_of(parse_as<Cmd>("CMD").command), "");
 }
 
+// Rule 8: broken JSON is a shell form, silently.
 TEST(ExecForm, FallsBackToShellFormWhenTheJsonIsBroken) {
   for (const char* text : {"['a']", R"(["a"] b)", R"(["a",])", R"(["a")", R"(["a\x"])", R"("[]")",
                            "[a]", R"(["\u12"])", "[\"a\tb\"]"})
     EXPECT_EQ(shell_text_of(parse_as<Cmd>(std::string("CMD ") + text).command), text);
 }
 
+// Rule 8: valid JSON with anything but strings is an error.
 TEST(ExecForm, RefusesAnythingButStrings) {
   for (const char* text : {"[1]", R"(["a", ["b"]])", R"([{"a": -1.5e3, "b": [true]}])", "[null]"})
     EXPECT_THAT(error_text(std::string("CMD ") + text), HasSubstr("something else than strings"))
@@ -136,12 +139,14 @@ TEST(EnvInstruction, ReadsPairsWithQuotesAndEscapesInPlace) {
                           KeyValue{"j", ""}, KeyValue{"k", "\"\\\"\""}));
 }
 
+// Rule 10: without "=" in the first word the rest of the line is the value.
 TEST(EnvInstruction, TakesTheRestOfTheLineInTheOldForm) {
   const Env env = parse_as<Env>("ENV a \t b=c  \"d e\"");
   EXPECT_TRUE(env.legacy_form);
   EXPECT_THAT(env.pairs, ElementsAre(KeyValue{"a", "b=c  \"d e\""}));
 }
 
+// Rule 10: otherwise every word needs its "=".
 TEST(EnvInstruction, RefusesHalfPairs) {
   EXPECT_THAT(error_text("ENV"), HasSubstr("at least one argument"));
   EXPECT_THAT(error_text("ENV a"), HasSubstr("two arguments"));
@@ -155,6 +160,7 @@ TEST(EnvInstruction, EscapesWithTheCharacterOfTheFile) {
               ElementsAre(KeyValue{"a", "b` c"}, KeyValue{"d", "C:\\"}));
 }
 
+// Rule 10: LABEL has the same two forms as ENV.
 TEST(LabelInstruction, ReadsLikeEnv) {
   EXPECT_THAT(parse_as<Label>("LABEL \"a b\"=c d=").pairs,
               ElementsAre(KeyValue{"\"a b\"", "c"}, KeyValue{"d", ""}));
@@ -209,6 +215,7 @@ TEST(HealthcheckInstruction, ReadsItsTimesAndTest) {
   EXPECT_TRUE(parse_as<Healthcheck>("HEALTHCHECK none").none);
 }
 
+// Rule 61: a duration below 1ms, negative retries and unknown types are errors.
 TEST(HealthcheckInstruction, RefusesNonsense) {
   EXPECT_THAT(error_text("HEALTHCHECK"), HasSubstr("at least one argument"));
   EXPECT_THAT(error_text("HEALTHCHECK FOO x"), HasSubstr("unknown type \"FOO\""));
@@ -223,6 +230,7 @@ TEST(HealthcheckInstruction, RefusesNonsense) {
   EXPECT_THAT(error_text("HEALTHCHECK --retries=99999999999 CMD y"), HasSubstr("--retries"));
 }
 
+// Rule 15: ONBUILD keeps the original text, here-documents included.
 TEST(OnbuildInstruction, KeepsTheTriggerAsWritten) {
   EXPECT_EQ(parse_as<Onbuild>("onbuild   COPY  --chown=\"1\" a   $B").text,
             "COPY  --chown=\"1\" a   $B");
@@ -230,6 +238,7 @@ TEST(OnbuildInstruction, KeepsTheTriggerAsWritten) {
             "RUN <<A <<-B\n1\nA\n\t2\nB");
 }
 
+// Rule 15: ONBUILD, FROM and MAINTAINER are no triggers.
 TEST(OnbuildInstruction, RefusesWhatCannotBeATrigger) {
   EXPECT_THAT(error_text("ONBUILD"), HasSubstr("at least one argument"));
   for (const char* name : {"ONBUILD", "FROM", "maintainer"})

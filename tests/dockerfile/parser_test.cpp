@@ -16,6 +16,7 @@ std::string run_text(const std::string& text) {
 
 // ---- Directives
 
+// Rule 1: directives are the first lines of the file.
 TEST(Directives, StandAtTheVeryTop) {
   const Dockerfile file = parse_text(
       "# syntax=docker/dockerfile:1\n#ESCAPE = `\n# check=skip=A, B;error=true\nFROM a\n");
@@ -27,6 +28,7 @@ TEST(Directives, StandAtTheVeryTop) {
   EXPECT_THAT(file.instructions[0].comments, IsEmpty());
 }
 
+// Rule 1: any other line, also a comment or an unknown directive, ends them.
 TEST(Directives, EndAtAnyOtherLine) {
   for (const char* first : {"# a comment\n", "\n", "# unknown=x\n", "ARG A\n"}) {
     const Dockerfile file = parse_text(std::string(first) + "# escape=`\nFROM a\n");
@@ -34,12 +36,14 @@ TEST(Directives, EndAtAnyOtherLine) {
   }
 }
 
+// Rule 1: a known directive given twice is an error.
 TEST(Directives, GivenTwiceAreAnErrorAtTheSecond) {
   const base::Error error = parse_error("# escape=`\n# escape=`\nFROM a\n");
   EXPECT_THAT(error.what(), HasSubstr("only one escape directive"));
   EXPECT_THAT(lines_of(error), Pair(2, 2));
 }
 
+// Rule 2: the escape character is ` or \, nothing else.
 TEST(Directives, RefuseAnEscapeCharacterThatIsNone) {
   EXPECT_THAT(lines_of(parse_error("# escape=z\nFROM a\n")), Pair(1, 1));
   EXPECT_THAT(lines_of(parse_error("# escape=``\nFROM a\n")), Pair(1, 1));
@@ -70,14 +74,17 @@ TEST(CheckSettings, KnowAll) {
 
 // ---- Lines
 
+// Rule 4: lines join without a separator and keep the white space in front.
 TEST(Lines, JoinWithoutAnythingBetweenAndKeepWhiteSpaceInFront) {
   EXPECT_EQ(run_text("RUN echo he\\\nllo \\\n  world"), "echo hello   world");
 }
 
+// Rule 3: blanks behind the escape character do not undo the continuation.
 TEST(Lines, MayHaveBlanksBehindTheContinuationCharacter) {
   EXPECT_EQ(run_text("RUN a \\ \t\nb"), "a b");
 }
 
+// Rule 3: an escape behind an escape ends the line.
 TEST(Lines, DoNotContinueBehindAnEscapedEscape) {
   const Dockerfile file = parse_text("FROM a\nRUN x \\\\\nRUN y\n");
   ASSERT_EQ(file.instructions.size(), 3U);
@@ -86,18 +93,21 @@ TEST(Lines, DoNotContinueBehindAnEscapedEscape) {
       "x \\\\");
 }
 
+// Rule 2: the escape character is also what continues a line.
 TEST(Lines, ContinueWithTheEscapeCharacterOfTheFile) {
   const Dockerfile file = parse_text("# escape=`\nFROM a\nRUN x\\`\ny\\\nRUN z\n");
   ASSERT_EQ(file.instructions.size(), 3U);
   EXPECT_EQ(file.instructions[1].original, "RUN x\\y\\");
 }
 
+// Rule 5: comment lines inside a continuation vanish.
 TEST(Lines, LoseCommentsInsideAContinuation) {
   const Dockerfile file = parse_text("FROM a\nRUN x \\\n  # gone \\\n  y # stays\n");
   EXPECT_EQ(file.instructions[1].original, "RUN x   y # stays");
   EXPECT_THAT(file.warnings, IsEmpty());
 }
 
+// Rule 5: blank lines inside a continuation vanish, with a warning.
 TEST(Lines, LoseBlankLinesInsideAContinuationWithOneWarning) {
   const Dockerfile file = parse_text("FROM a\nRUN x \\\n\n \t\n y\nRUN z\n");
   EXPECT_EQ(file.instructions[1].original, "RUN x  y");
@@ -108,6 +118,7 @@ TEST(Lines, LoseBlankLinesInsideAContinuationWithOneWarning) {
   EXPECT_EQ(file.warnings[0].where.last_line, 5);
 }
 
+// Rule 6: a comment line ends at its end, whatever its last character.
 TEST(Lines, CommentsNeverContinue) {
   const Dockerfile file = parse_text("# comment \\\nFROM a\n");
   EXPECT_EQ(file.instructions[0].where.first_line, 2);
@@ -174,23 +185,27 @@ TEST(Keyword, OfALineThatWasMeantToContinueGetsAHint) {
   EXPECT_THAT(parse_error("FROM a\nRUN x &&\n && y\n").hint(), HasSubstr("end the line before"));
 }
 
+// Rule 7: flags are the leading words that start with "--".
 TEST(Flags, AreTheLeadingWordsWithTwoDashes) {
   const Instruction instruction = parse_one("COPY --link --chown=1:2 a --b c");
   EXPECT_THAT(instruction.flags, ElementsAre("--link", "--chown=1:2"));
   EXPECT_THAT(std::get<Copy>(instruction.operation).transfer.sources, ElementsAre("a", "--b"));
 }
 
+// Rule 7: a lone "--" ends the flags.
 TEST(Flags, EndAtTwoDashes) {
   EXPECT_EQ(run_text("RUN -- --mount=x y"), "--mount=x y");
   EXPECT_THAT(parse_as<Copy>("COPY --link -- --a b").transfer.sources, ElementsAre("--a"));
 }
 
+// Rule 7: quotes inside flags are removed, escapes resolved.
 TEST(Flags, LoseQuotesAndEscapes) {
   const Copy copy = parse_as<Copy>(R"(COPY --from="a b" --exclude='x'\ y\"é a b)");
   EXPECT_EQ(copy.from, "a b");
   EXPECT_THAT(copy.transfer.excludes, ElementsAre("x y\"é"));
 }
 
+// Rule 7: an unknown flag is an error with a suggestion.
 TEST(Flags, UnknownAreRefusedWithTheNearestOne) {
   const base::Error error = parse_error("FROM a\nCOPY --form=x a b\n");
   EXPECT_THAT(error.what(), HasSubstr("unknown flag \"--form\""));
@@ -200,6 +215,7 @@ TEST(Flags, UnknownAreRefusedWithTheNearestOne) {
   EXPECT_THAT(parse_error("FROM a\nMAINTAINER --boo x").what(), HasSubstr("unknown flag"));
 }
 
+// Rule 7: a flag that is no list may be given once.
 TEST(Flags, CanBeGivenOnceUnlessTheyAreLists) {
   EXPECT_THAT(parse_error("FROM a\nCOPY --chown=1 --chown=2 a b").what(),
               HasSubstr("more than once"));
@@ -207,6 +223,7 @@ TEST(Flags, CanBeGivenOnceUnlessTheyAreLists) {
               ElementsAre("a", "b"));
 }
 
+// Rule 7: booleans are true, false or bare; "--link=" is an error.
 TEST(Flags, NeedAValueUnlessTheyAreBoolean) {
   EXPECT_THAT(parse_error("FROM a\nCOPY --chown a b c").what(), HasSubstr("missing a value"));
   EXPECT_TRUE(parse_as<Copy>("COPY --link a b").transfer.link);
@@ -227,12 +244,14 @@ TEST(Heredoc, OfRunIsReadUpToItsName) {
   EXPECT_EQ(run_script(run).text, run.heredocs[0].content);
 }
 
+// Rule 12: "<<-" strips leading tabs, of body and terminator, and nothing else.
 TEST(Heredoc, WithADashLosesLeadingTabsOnly) {
   const dockerfile::Run run = parse_as<dockerfile::Run>("RUN <<-EOF\n\t\tx\n\t  y\tz\n\tEOF\n");
   EXPECT_EQ(run.heredocs[0].content, "\t\tx\n\t  y\tz\n");
   EXPECT_EQ(run.heredocs[0].body(), "x\n  y\tz\n");
 }
 
+// Rule 12: several here-documents of a line are read in order.
 TEST(Heredoc, SeveralAreReadInOrder) {
   const dockerfile::Run run =
       parse_as<dockerfile::Run>("RUN cat 3<<A 4<<-'B' >x\n1\nA\n\t2\n\tB\n");
@@ -242,12 +261,14 @@ TEST(Heredoc, SeveralAreReadInOrder) {
   EXPECT_EQ(run_script(run).text, "cat 3<<A 4<<-'B' >x\n1\nA\n\t2\nB");
 }
 
+// Rule 12: a quote anywhere in the word means no expansion.
 TEST(Heredoc, QuotedInAnyPartIsNotExpanded) {
   for (const char* name : {"'E'", "\"E\"", "\\E", "E''"})
     EXPECT_FALSE(parse_heredoc_word(std::string("<<") + name)->expand) << name;
   EXPECT_TRUE(parse_heredoc_word("<<E")->expand);
 }
 
+// Rule 12: "<<" counts at the start of a shell word only.
 TEST(Heredoc, NeedsToStartAWord) {
   EXPECT_FALSE(parse_heredoc_word("cat<<E"));
   EXPECT_FALSE(parse_heredoc_word("$((1<<3))"));
@@ -263,21 +284,25 @@ TEST(Heredoc, InsideQuotesIsText) {
       << "unbalanced quotes";
 }
 
+// Rule 13: there are no here-documents in JSON forms.
 TEST(Heredoc, DoesNotExistInExecForm) {
   EXPECT_THAT(parse_as<dockerfile::Run>(R"(RUN ["cat", "<<E"])").heredocs, IsEmpty());
   EXPECT_THAT(parse_as<Copy>(R"(COPY ["<<E", "/x"])").transfer.sources, ElementsAre("<<E"));
 }
 
+// Rule 13: only RUN, COPY and ADD have here-documents.
 TEST(Heredoc, DoesNotExistInOtherInstructions) {
   EXPECT_THAT(lines_of(parse_error("FROM a\nWORKDIR <<E\n/x\nE\n")), Pair(3, 3));
 }
 
+// Rule 12: a here-document without an end is an error.
 TEST(Heredoc, WithoutAnEndIsAnError) {
   const base::Error error = parse_error("FROM a\nCOPY <<E /x\nabc\n");
   EXPECT_THAT(error.what(), HasSubstr("unterminated here-document \"E\""));
   EXPECT_THAT(lines_of(error), Pair(2, 3));
 }
 
+// Rule 13: a here-document cannot be the destination.
 TEST(Heredoc, IsASourceOfCopyButNotItsDestination) {
   const Copy copy = parse_as<Copy>("COPY plain <<a.txt sub <<\"b\" /d/\n1\na.txt\n2\nb\n");
   EXPECT_THAT(copy.transfer.sources, ElementsAre("plain", "sub"));
@@ -287,6 +312,7 @@ TEST(Heredoc, IsASourceOfCopyButNotItsDestination) {
   EXPECT_THAT(parse_error("FROM a\nCOPY x <<E\nE\n").what(), HasSubstr("destination"));
 }
 
+// Rule 14: a here-document that is the whole command may be a file with an interpreter.
 TEST(Heredoc, ThatIsTheWholeCommandMayNameItsInterpreter) {
   const RunScript script =
       run_script(parse_as<dockerfile::Run>("RUN <<EOF\n#!/usr/bin/env python3\nprint(1)\nEOF\n"));
@@ -297,6 +323,7 @@ TEST(Heredoc, ThatIsTheWholeCommandMayNameItsInterpreter) {
 
 // ---- Order and limits
 
+// Rule 16: a file needs instructions, a stage, and only ARGs before it.
 TEST(Order, NeedsAStage) {
   EXPECT_THAT(parse_error("").what(), HasSubstr("no instructions"));
   EXPECT_THAT(lines_of(parse_error("# a\n# b\n\n")), Pair(3, 3));

@@ -27,6 +27,7 @@ TEST(Duration, RefusesAnythingElse) {
     EXPECT_THROW(parse_duration(text), base::Error) << text;
 }
 
+// Rule 64: a signal is a name, with or without SIG, or a number.
 TEST(Signal, IsANameOrANumber) {
   EXPECT_EQ(parse_signal("9"), 9);
   EXPECT_EQ(parse_signal("sigterm"), 15);
@@ -42,6 +43,7 @@ TEST(Signal, RefusesUnknownOnes) {
     EXPECT_THROW(parse_signal(text), base::Error) << text;
 }
 
+// Rule 63: ports have ranges and a protocol in lower case.
 TEST(Ports, AreNumbersRangesAndProtocols) {
   EXPECT_EQ(parse_port_range("80"), (PortRange{80, 80}));
   EXPECT_EQ(parse_port_range("8000-8002/udp"), (PortRange{8000, 8002, "udp"}));
@@ -72,6 +74,7 @@ TEST(Ports, RefuseAnythingElse) {
   EXPECT_THROW(parse_exposed_ports(many), base::Error);
 }
 
+// Rule 40: octal up to 07777, with setuid, setgid and sticky bits.
 TEST(FileMode, IsOctal) {
   const FileModeChange mode = FileModeChange::parse("4755");
   EXPECT_TRUE(mode.absolute());
@@ -80,6 +83,7 @@ TEST(FileMode, IsOctal) {
   EXPECT_EQ(FileModeChange::parse("0").apply(0777, true), 0U);
 }
 
+// Rule 40: symbolic as in chmod(1) with a umask of 0.
 TEST(FileMode, IsSymbolic) {
   const auto apply = [](const char* text, std::uint32_t mode, bool is_directory = false) {
     return FileModeChange::parse(text).apply(mode, is_directory);

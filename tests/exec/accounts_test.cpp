@@ -22,6 +22,7 @@ Tree image() {
   return tree;
 }
 
+// Rule 57: a USER without a group has its primary and supplementary ones.
 TEST(Accounts, ANameHasItsPrimaryAndListedGroups) {
   const Tree tree = image();
   const Account account = resolve_account(tree.root(), "app");
@@ -31,6 +32,7 @@ TEST(Accounts, ANameHasItsPrimaryAndListedGroups) {
   EXPECT_EQ(account.home, "/home/app");
 }
 
+// Rule 57: with a group it has that one only.
 TEST(Accounts, AnExplicitGroupIsTheOnlyOne) {
   const Tree tree = image();
   EXPECT_THAT(resolve_account(tree.root(), "app:video").groups, ElementsAre(44U));
@@ -60,6 +62,7 @@ TEST(Accounts, NumbersAboveTheSignedRangeAreRefused) {
     EXPECT_THROW(resolve_account(tree.root(), bad), base::Error) << bad;
 }
 
+// Rule 38: --chown=N is group N too, a name its primary group; unknown is an error.
 TEST(Accounts, OwnersTakeTheNumberForBothOrTheNamesGroup) {
   const Tree tree = image();
   EXPECT_EQ(resolve_owner(tree.root(), "5"), (Owner{5, 5}));
@@ -81,6 +84,7 @@ TEST(Accounts, FilesOfTheImageAreNotTrusted) {
   EXPECT_THROW(resolve_account(outside.root(), "daemon"), base::Error);
 }
 
+// Rule 39: only names read the account files.
 TEST(Accounts, OnlyNamesNeedAccountFiles) {
   EXPECT_FALSE(needs_account_files(""));
   EXPECT_FALSE(needs_account_files("root"));

@@ -61,12 +61,14 @@ Tree sample() {
   return tree;
 }
 
+// Rule 29: of a directory its content is copied, never itself.
 TEST(CopySelection, ADirectorysContentInWalkOrder) {
   EXPECT_THAT(select(sample(), copy_of({"d"})), ElementsAre("d/: e e/y e.txt x"));
   EXPECT_THAT(select(sample(), copy_of({"."})),
               ElementsAre("/: a.txt b.txt d d/e d/e/y d/e.txt d/x"));
 }
 
+// Rule 33: a pattern that matches nothing is fine; matching stops at a directory (rule 34).
 TEST(CopySelection, PatternsMatchComponentsAndStopAtDirectories) {
   EXPECT_THAT(select(sample(), copy_of({"*.txt"})), ElementsAre("a.txt:", "b.txt:"));
   EXPECT_THAT(select(sample(), copy_of({"d/*"})), ElementsAre("e/: y", "e.txt:", "x:"));
@@ -74,6 +76,7 @@ TEST(CopySelection, PatternsMatchComponentsAndStopAtDirectories) {
   EXPECT_THAT(select(sample(), copy_of({"no*match"})), IsEmpty());
 }
 
+// Rule 35: neither .. nor symlinks lead out of the context.
 TEST(CopySelection, NothingLeavesTheRoot) {
   Tree tree = sample();
   tree.symlink("out", "/etc").symlink("up", "../../../..").symlink("link", "/a.txt");
@@ -84,6 +87,7 @@ TEST(CopySelection, NothingLeavesTheRoot) {
   EXPECT_THAT(select(tree, copy_of({"/a.txt"})), ElementsAre("a.txt:"));
 }
 
+// Rule 34: symlinks inside of copied directories stay symlinks.
 TEST(CopySelection, SymlinksInsideDirectoriesStaySymlinks) {
   Tree tree;
   tree.file("d/f", "x").symlink("d/l", "f");
@@ -103,11 +107,13 @@ TEST(CopySelection, IgnoredPathsAreAbsentUnlessTakenBack) {
               HasSubstr("it is excluded by .dockerignore:2 \"*.txt\""));
 }
 
+// Rule 33: a path without wildcards has to exist.
 TEST(CopySelection, AMisspelledNameGetsASuggestion) {
   EXPECT_THAT(failure(sample(), "a.text"), HasSubstr("did you mean \"a.txt\"?"));
   EXPECT_THAT(failure(sample(), "d/e.txx"), HasSubstr("did you mean \"d/e.txt\"?"));
 }
 
+// Rule 49: --exclude is relative to the source; ! takes back.
 TEST(CopySelection, ExcludesAreRelativeToTheSource) {
   plan::Copy copy = copy_of({"d"});
   copy.excludes = {"e", "!e/y"};
@@ -117,6 +123,7 @@ TEST(CopySelection, ExcludesAreRelativeToTheSource) {
   EXPECT_THAT(select(sample(), copy), ElementsAre("a.txt:"));
 }
 
+// Rule 50: --parents keeps the path behind /./.
 TEST(CopySelection, ParentsKeepThePathBehindThePivot) {
   plan::Copy copy = copy_of({"d/e/y", "d/./e/y"});
   copy.parents = true;

@@ -9,6 +9,8 @@ namespace {
 
 const base::ChainId kBelow{base::Digest::of("below")};
 
+// Rule 22: predefined proxy args are not part of a key; the environment, ARGs included, is (rule
+// 21).
 TEST(StepKeys, EveryFieldOfARunCounts) {
   const BuildRequest request;
   plan::Run run;
@@ -80,6 +82,7 @@ TEST(StepKeys, CopyCountsContentNotTimes) {
   EXPECT_NE(key_of(linked, copy), key);
 }
 
+// Rule 31: the key of a --link does not depend on the layers below.
 TEST(StepKeys, LinkedCopiesDoNotDependOnWhatIsBelow) {
   const BuildRequest request;
   plan::Copy copy;

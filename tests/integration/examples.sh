@@ -104,7 +104,6 @@ python_ml_service() {
   contains "HEALTHCHECK" "$(config Healthcheck)" 'service.health'
   [ ! -e ml/wheels ] || fail "the wheels, or their mount point, are in the image"
   [ -z "$(ls -A ml/root/.cache/pip 2>/dev/null)" ] || fail "pip's cache is in the image"
-  "$python" -c '' 2>/dev/null || true
 
   rebuild
   only "nothing runs again"
@@ -263,8 +262,7 @@ cross_compile() {
   example cross-compile
   local image=$registry/hello
   build --build-arg BASE=localhost/debian --platform linux/amd64,linux/arm64 -t "$image" --push cross-compile
-  equal "the packages are installed once" "$(count '^#[0-9]* \[.*apt-get install' log)" \
-    "$(count '^#[0-9]* \[.*apt-get install' log | sed 's/[2-9]/once, not &/')"
+  equal "the packages are installed once" "$(executed | grep -c 'apt/lists\|/var/lib/apt')" 1
   for target in amd64 arm64; do
     contains "compiled for $target by this machine" "$(cat log)" "compiling for $target on $(uname -m)"
   done
@@ -407,8 +405,6 @@ reproducible() {
   equal "the same digest twice" "$second" "$first"
   contains "the image is as old as the commit" \
     "$(skopeo inspect --tls-verify=false --format '{{.Created}}' "docker://$registry/tables:one")" '2023-11-14 22:13:20'
-  (export SOURCE_DATE_EPOCH=1700000000
-   build --build-arg "BASE=$base" -o tree reproducible-copy) 2>/dev/null || true
   example reproducible
   SOURCE_DATE_EPOCH=1700000000 build --build-arg "BASE=$base" -o tree reproducible
   contains "its files say when they were made" "$(head -n 1 tree/srv/tables/squares.csv)" 'made 2023-11-14'

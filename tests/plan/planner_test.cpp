@@ -63,12 +63,14 @@ TEST(Planner, ThePlanCanBePrinted) {
                 "\"diff_ids\":[]}}\n");
 }
 
+// Rule 24: words see the environment before their instruction.
 TEST(Planner, WordsOfAnInstructionSeeTheEnvironmentBeforeIt) {
   const BuildPlan plan =
       plan_of("FROM scratch\nENV abc=hello\nENV abc=bye def=$abc\nENV ghi=$abc\n");
   EXPECT_THAT(plan.config.config.env, ElementsAre(kPath, "abc=bye", "def=hello", "ghi=bye"));
 }
 
+// Rule 18: --build-arg wins over any default.
 TEST(Planner, ArgsReachRunButNotTheImage) {
   PlanOptions options = options_for();
   options.build_args["B"] = "given";
@@ -81,12 +83,14 @@ TEST(Planner, ArgsReachRunButNotTheImage) {
                           "RUN |4 A=1 B=given G=global U= /bin/sh -c x # buildkit"));
 }
 
+// Rule 17: an ARG before FROM has to be declared again; so have those of the platform (rule 23).
 TEST(Planner, GlobalArgsAreNotVisibleUntilDeclared) {
   const BuildPlan plan = plan_of(
       "ARG G=global\nFROM scratch\nENV x=$G$TARGETARCH\nARG TARGETARCH\nENV y=$TARGETARCH\n");
   EXPECT_THAT(plan.config.config.env, ElementsAre(kPath, "x=", "y=amd64"));
 }
 
+// Rule 22: proxy args reach RUN undeclared, and stay out of history.
 TEST(Planner, ProxyArgsAreGivenToRunWithoutBeingDeclared) {
   PlanOptions options = options_for();
   options.build_args["http_proxy"] = "http://proxy";
@@ -97,6 +101,7 @@ TEST(Planner, ProxyArgsAreGivenToRunWithoutBeingDeclared) {
   EXPECT_EQ(history_of(plan)[0], "RUN /bin/sh -c a # buildkit");
 }
 
+// Rule 58: ENTRYPOINT drops the base's CMD, not the stage's own.
 TEST(Planner, EntrypointDropsTheCmdOfTheBaseOnly) {
   ResolvedImages images;
   images.insert(image("base", {.cmd = std::vector<std::string>{"old"}}));
@@ -107,6 +112,7 @@ TEST(Planner, EntrypointDropsTheCmdOfTheBaseOnly) {
   EXPECT_EQ(empty.config.config.entrypoint, std::nullopt);
 }
 
+// Rule 59: a shell form is the shell and one string.
 TEST(Planner, ShellFormsUseTheShellOfTheStage) {
   const BuildPlan plan =
       plan_of("FROM scratch\nCMD a b\nSHELL [\"/bin/bash\", \"-ec\"]\nRUN c\nENTRYPOINT d\n");
@@ -115,6 +121,7 @@ TEST(Planner, ShellFormsUseTheShellOfTheStage) {
   EXPECT_THAT(operations<RunStep>(plan)[0]->argv, ElementsAre("/bin/bash", "-ec", "c"));
 }
 
+// Rule 55: WORKDIR joins the one before, also the base's; / makes no layer.
 TEST(Planner, WorkdirsAreRelativeToEachOther) {
   ResolvedImages images;
   images.insert(image("base", {.working_dir = "/base"}));
@@ -126,6 +133,7 @@ TEST(Planner, WorkdirsAreRelativeToEachOther) {
   EXPECT_EQ(operations<MakeDirectory>(plan).size(), 2U);
 }
 
+// Rule 14: the whole body is one argument of the shell, or a file under /dev/pipes.
 TEST(Planner, HeredocsBecomeScriptsOrShellText) {
   const BuildPlan plan =
       plan_of("FROM scratch\nRUN <<EOF\na\nb\nEOF\nRUN <<SCRIPT\n#!/usr/bin/python\nc\nSCRIPT\n");
@@ -143,12 +151,14 @@ TEST(Planner, CopyHeredocsExpandUnlessQuoted) {
   EXPECT_EQ(copy.files[1].content, "$V\n");
 }
 
+// Rule 27: EXPOSE splits what variables hold; ports are sorted, ranges expanded (rule 63).
 TEST(Planner, ExposeSplitsVariablesAndSortsPorts) {
   const BuildPlan plan = plan_of("FROM scratch\nENV P=\"443 80\"\nEXPOSE $P 53/UDP 8000-8001\n");
   EXPECT_THAT(plan.config.config.exposed_ports,
               ElementsAre("443/tcp", "53/udp", "80/tcp", "8000/tcp", "8001/tcp"));
 }
 
+// Rule 61: a shell form is CMD-SHELL, durations are nanoseconds.
 TEST(Planner, HealthchecksAreKeptAsDockerKeepsThem) {
   const BuildPlan plan =
       plan_of("FROM scratch\nHEALTHCHECK --interval=5m --timeout=3s --retries=3 CMD curl -f x\n");
@@ -159,6 +169,7 @@ TEST(Planner, HealthchecksAreKeptAsDockerKeepsThem) {
             "HEALTHCHECK &{[\"CMD-SHELL\" \"curl -f x\"] \"5m0s\" \"3s\" \"0s\" \"0s\" '\\x03'}");
 }
 
+// Rule 66: a stage inherits config and ARGs of its base stage (rule 19), not its triggers.
 TEST(Planner, AStageFromAStageInheritsItsArgsAndConfig) {
   const BuildPlan plan =
       plan_of("FROM scratch AS a\nARG X=1\nENV E=2\nUSER u\nONBUILD LABEL l=v\nFROM a\nRUN r\n");
@@ -180,6 +191,7 @@ TEST(Planner, PlatformOfTheImageIsTheBasesUnlessOneIsGiven) {
   EXPECT_EQ(plan_of("FROM base\n", images, options).config.platform.str(), "linux/amd64");
 }
 
+// Rule 63: labels of the command line win.
 TEST(Planner, LabelsOfTheCommandLineWin) {
   PlanOptions options = options_for();
   options.labels = {{"a", "cli"}};

@@ -47,6 +47,7 @@ TEST(StageGraph, ImagesOfStagesThatAreNotNeededAreNotRequired) {
   EXPECT_EQ(std::next(required.begin())->second.first_line, 3);
 }
 
+// Rule 17: ARGs before FROM are visible in FROM lines and to later such ARGs.
 TEST(StageGraph, GlobalArgsExpandInFromWithBuildArgsFirst) {
   PlanOptions options = options_for();
   options.build_args["VERSION"] = "3.20";
@@ -55,6 +56,7 @@ TEST(StageGraph, GlobalArgsExpandInFromWithBuildArgsFirst) {
   EXPECT_EQ(std::get<ImageRequest>(graph.stages[0].base).image.familiar(), "alpine:3.20");
 }
 
+// Rule 23: BUILDPLATFORM is the platform of this machine.
 TEST(StageGraph, PlatformFlagKnowsThePlatformArgs) {
   const StageGraph graph = graph_of(
       "FROM --platform=$BUILDPLATFORM alpine AS tools\nFROM alpine\nCOPY --from=tools /x /x\n",
@@ -63,6 +65,7 @@ TEST(StageGraph, PlatformFlagKnowsThePlatformArgs) {
   EXPECT_EQ(graph.stages[1].platform.str(), "linux/arm64");
 }
 
+// Rule 51: stage names ignore case.
 TEST(StageGraph, StageNamesIgnoreCaseAndTheLastOneBeforeCounts) {
   const StageGraph graph = graph_of("FROM scratch AS Base\nFROM scratch AS base\nFROM BASE\n");
   EXPECT_EQ(std::get<StageBase>(graph.stages[2].base).stage, 1U);
@@ -78,6 +81,7 @@ TEST(StageGraph, TargetsAreNamesOrNumbers) {
   EXPECT_THAT(failure_of("FROM scratch AS build\n", options), HasSubstr("did you mean \"build\"?"));
 }
 
+// Rule 51: later stages and the stage itself are errors.
 TEST(StageGraph, RefusesUseOfLaterStagesAndOfItself) {
   EXPECT_THAT(failure_of("FROM scratch AS a\nCOPY --from=b / /\nFROM scratch AS b\n"),
               HasSubstr("it comes after this one"));
@@ -93,6 +97,7 @@ TEST(StageGraph, RefusesAnEmptyBaseAndAnEmptyPlatform) {
   EXPECT_THAT(failure_of("ARG P\nFROM --platform=$P scratch\n"), HasSubstr("is empty"));
 }
 
+// Rule 65: triggers of the base come before the own instructions.
 TEST(StageGraph, TriggersOfAnImageComeFirstAndMayNeedFurtherImages) {
   const std::string text = "FROM trigger\nENV B=2\n";
   const StageGraph before = graph_of(text);
@@ -105,6 +110,7 @@ TEST(StageGraph, TriggersOfAnImageComeFirstAndMayNeedFurtherImages) {
   EXPECT_EQ(after.required_images().size(), 2U);
 }
 
+// Rule 65: triggers of a base stage fire, and are not inherited further.
 TEST(StageGraph, TriggersOfAStageFireInStagesBuiltFromIt) {
   const StageGraph graph = graph_of("FROM scratch AS a\nONBUILD ENV A=1\nFROM a AS b\nFROM b\n");
   EXPECT_EQ(graph.stages[1].instructions.size(), 1U);

@@ -94,6 +94,7 @@ TEST_F(Step, ReadsStandardInputFromTheGivenDescriptor) {
   EXPECT_EQ(run(cat).output, "from stdin");
 }
 
+// Rule 56: a missing working directory is made for the user of the RUN.
 TEST_F(Step, MakesAMissingWorkingDirectoryForItsUser) {
   Spec pwd = shell("pwd; stat -c '%U %a %u:%g' . || stat -c '%a %u:%g' .");
   pwd.working_dir = "/srv/app";
@@ -128,6 +129,7 @@ TEST_F(Step, CannotBePutIntoADescriptorOfTheBuilder) {
   }
 }
 
+// Rule 57: a RUN has the groups of its user.
 TEST_F(Step, HasItsGroupsAndNotTheBuilders) {
   Spec id = shell("id -u; id -g; grep Groups /proc/self/status");
   id.uid = 1000;
