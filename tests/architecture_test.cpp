@@ -37,8 +37,8 @@ struct Package {
 };
 
 const std::vector<Package>& packages() {
-  static const std::set<std::string> kAll = {
-      "base", "oci", "layers", "cache", "registry", "dockerfile", "sandbox", "plan", "builder"};
+  static const std::set<std::string> kAll = {"base",       "oci",     "layers", "cache", "registry",
+                                             "dockerfile", "sandbox", "plan",   "check", "builder"};
   static const std::vector<Package> kPackages = {
       {"base", "layers/base/", {}},
       {"oci", "layers/oci/", {"base"}},
@@ -48,6 +48,7 @@ const std::vector<Package>& packages() {
       {"dockerfile", "builder/dockerfile/", {"base"}},
       {"sandbox", "builder/sandbox/", {"base"}},
       {"plan", "builder/plan/", {"dockerfile", "oci", "base"}},
+      {"check", "builder/check/", {"plan", "dockerfile", "oci", "base"}},
       {"builder", "builder/context/", kAll},
       {"builder", "builder/exec/", kAll},
       {"builder", "builder/output/", kAll},

@@ -35,9 +35,9 @@ struct ShellCommand {
   std::vector<ShellWord> words;
   std::vector<Redirection> redirections;
   Connector next = Connector::end;
-  bool piped_into = false;    // its input is another command's output
-  int depth = 0;              // compound commands and subshells around it: 0 is the top
-  bool substituted = false;   // inside $(…) or `…`
+  bool piped_into = false;   // its input is another command's output
+  int depth = 0;             // compound commands and subshells around it: 0 is the top
+  bool substituted = false;  // inside $(…) or `…`
 };
 
 struct ShellScript {
