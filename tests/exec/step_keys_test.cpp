@@ -17,13 +17,13 @@ TEST(StepKeys, EveryFieldOfARunCounts) {
   run.argv = {"/bin/sh", "-c", "x"};
   run.env = {"A=1"};
   run.working_dir = "/";
-  const cache::CacheKey key = run_key(run, kBelow, request).key;
-  EXPECT_EQ(run_key(run, kBelow, request).key, key);
+  const cache::CacheKey key = run_key(run, kBelow, {}, request).key;
+  EXPECT_EQ(run_key(run, kBelow, {}, request).key, key);
 
   const auto differs = [&](auto change) {
     plan::Run other = run;
     change(other);
-    return run_key(other, kBelow, request).key != key;
+    return run_key(other, kBelow, {}, request).key != key;
   };
   EXPECT_TRUE(differs([](plan::Run& r) { r.argv = {"/bin/sh", "-c x"}; }));
   EXPECT_TRUE(differs([](plan::Run& r) { r.env = {"A=2"}; }));
@@ -34,17 +34,17 @@ TEST(StepKeys, EveryFieldOfARunCounts) {
   EXPECT_TRUE(differs([](plan::Run& r) { r.architecture = "arm64"; }));
   EXPECT_TRUE(differs([](plan::Run& r) { r.scripts = {{"EOF", "text"}}; }));
   EXPECT_FALSE(differs([](plan::Run& r) { r.proxy_env = {"http_proxy=x"}; }));
-  EXPECT_NE(run_key(run, {base::Digest::of("other")}, request).key, key);
+  EXPECT_NE(run_key(run, {base::Digest::of("other")}, {}, request).key, key);
 
   BuildRequest other = request;
   other.source_date_epoch = 1;
-  EXPECT_NE(run_key(run, kBelow, other).key, key);
+  EXPECT_NE(run_key(run, kBelow, {}, other).key, key);
   other = request;
   other.add_hosts = {{"db", "10.0.0.1"}};
-  const cache::CacheKey with_host = run_key(run, kBelow, other).key;
+  const cache::CacheKey with_host = run_key(run, kBelow, {}, other).key;
   EXPECT_NE(with_host, key);
   other.add_hosts = {{"db", "10.0.0.2"}};
-  EXPECT_EQ(run_key(run, kBelow, other).key, with_host);  // the address does not count
+  EXPECT_EQ(run_key(run, kBelow, {}, other).key, with_host);  // the address does not count
 }
 
 TEST(StepKeys, CopyCountsContentNotTimes) {
@@ -92,6 +92,17 @@ TEST(StepKeys, LinkedCopiesDoNotDependOnWhatIsBelow) {
   EXPECT_EQ(copy_from_key(copy, kBelow, kBelow, request).key,
             copy_from_key(copy, other, kBelow, request).key);
   copy.link = false;
+  EXPECT_NE(copy_from_key(copy, kBelow, kBelow, request).key,
+            copy_from_key(copy, other, kBelow, request).key);
+}
+
+// Rule 39: the accounts that a --chown by name is looked up in count: they are in what is below.
+TEST(StepKeys, OwnersByNameDependOnWhatIsBelow) {
+  const BuildRequest request;
+  plan::Copy copy;
+  copy.destination = "/";
+  copy.chown = "app";
+  const base::ChainId other{base::Digest::of("other")};
   EXPECT_NE(copy_from_key(copy, kBelow, kBelow, request).key,
             copy_from_key(copy, other, kBelow, request).key);
 }
