@@ -112,7 +112,7 @@ struct Diagnosis {
   ErrorCode code;
 };
 /// In this order: one message may hold several of them.
-constexpr std::array<Diagnosis, 23> kDiagnoses = {{
+constexpr std::array<Diagnosis, 24> kDiagnoses = {{
     {"Host key verification failed", ErrorCode::denied},
     {"Permission denied", ErrorCode::denied},
     {"could not read Username", ErrorCode::denied},
@@ -135,6 +135,7 @@ constexpr std::array<Diagnosis, 23> kDiagnoses = {{
     {"Operation too slow", ErrorCode::unavailable},
     {"returned error: 5", ErrorCode::unavailable},
     {"does not appear to be a git repository", ErrorCode::not_found},
+    {"does not exist", ErrorCode::not_found},
     {"not found", ErrorCode::not_found},
 }};
 
