@@ -26,10 +26,20 @@ struct OutputFormat {
 };
 
 struct BuildCommand {
-  builder::BuildRequest request;  // its context is "" for "build -": an empty one
+  builder::BuildRequest request;
   bool dockerfile_from_stdin = false;
   bool quiet = false;
   std::filesystem::path iid_file, metadata_file;  // "" for none
+};
+enum class CheckFormat { text, json, sarif };
+/// "check", and "build --check": only the parts of the request that say what to build.
+struct CheckCommand {
+  builder::BuildRequest request;  // its context is "" when there is none
+  bool dockerfile_from_stdin = false;
+  CheckFormat format = CheckFormat::text;
+  bool findings_are_errors = false;
+  bool list = false;                   // the rules
+  std::optional<std::string> explain;  // a rule
 };
 struct PushCommand {
   std::vector<oci::Reference> names;
@@ -96,9 +106,9 @@ struct HelpCommand {
 };
 
 using Command =
-    std::variant<HelpCommand, VersionCommand, BuildCommand, PushCommand, PullCommand, ImportCommand,
-                 ImagesCommand, TagCommand, RemoveCommand, InspectCommand, HistoryCommand,
-                 LoginCommand, LogoutCommand, PruneCommand, DoctorCommand>;
+    std::variant<HelpCommand, VersionCommand, BuildCommand, CheckCommand, PushCommand, PullCommand,
+                 ImportCommand, ImagesCommand, TagCommand, RemoveCommand, InspectCommand,
+                 HistoryCommand, LoginCommand, LogoutCommand, PruneCommand, DoctorCommand>;
 
 /// What every verb takes; absent values are for the settings to fill in.
 struct CommonOptions {

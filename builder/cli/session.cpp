@@ -45,14 +45,18 @@ registry::Credentials& Session::credentials() {
   return *credentials_;
 }
 
+registry::CurlTransport& Session::transport() {
+  if (!transport_) transport_ = std::make_unique<registry::CurlTransport>();
+  return *transport_;
+}
+
 registry::Client& Session::registry() {
   if (client_) return *client_;
   registry::ClientOptions options;
   options.insecure_hosts = settings_.insecure_registries;
   options.insecure_hosts.insert(common_.insecure_registries.begin(),
                                 common_.insecure_registries.end());
-  transport_ = std::make_unique<registry::CurlTransport>();
-  client_ = std::make_unique<registry::Client>(*transport_, credentials(), std::move(options));
+  client_ = std::make_unique<registry::Client>(transport(), credentials(), std::move(options));
   return *client_;
 }
 
@@ -70,6 +74,7 @@ builder::Machine Session::machine(Display& display) {
           .images = images(),
           .cache = cache(),
           .registry = registry(),
+          .http = transport(),
           .sandbox = sandbox_,
           .progress = display};
 }

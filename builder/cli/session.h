@@ -44,6 +44,7 @@ class Session {
   layers::ImageStore& images();
   cache::DiskCache& cache();
   registry::Credentials& credentials();
+  registry::CurlTransport& transport();
   registry::Client& registry();
 
   /// The display the user asked for, on stderr.

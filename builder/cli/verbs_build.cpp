@@ -20,12 +20,13 @@ base::Error invalid(std::string message) {
 /// The words of the line, before they mean anything.
 struct BuildWords {
   std::vector<std::string> tags, build_args, platforms, outputs, labels, add_hosts;
-  std::vector<std::string> secrets, agents, allow;
+  std::vector<std::string> secrets, agents, allow, contexts;
   std::optional<std::string> file, build_arg_file, target, network, pull, compression;
   std::optional<std::string> compression_level, jobs, iid_file, metadata_file, provenance, sbom;
   std::optional<std::string> isolation;
   bool push = false, load = false, no_cache = false, quiet = false, dry_run = false;
-  bool explain_cache = false;
+  bool explain_cache = false, check = false;
+  std::optional<std::string> call;
 };
 
 struct Refusal {
@@ -35,7 +36,6 @@ struct Refusal {
 // Docker's options that would change the result. Ignoring them would build something else than was
 // asked for.
 constexpr std::array kRefusals = std::to_array<Refusal>({
-    {"--build-context", "this version knows no named contexts"},
     {"--cache-from", "the cache is the local store; this version imports no other"},
     {"--cache-to", "the cache is the local store; this version exports it nowhere"},
     {"--no-cache-filter", "use --no-cache to run every step again"},
@@ -54,9 +54,7 @@ constexpr std::array kRefusals = std::to_array<Refusal>({
     {"--shm-size", "/dev/shm of a step has 64 MB"},
     {"--security-opt", "the sandbox has one profile"},
     {"--device", "steps see no devices of the host"},
-    {"--check", "this version has no build checks"},
-    {"--call", "this version can only build"},
-    {"--print", "this version can only build"},
+    {"--print", "use --call"},
     {"--attest", "this version makes no attestations"},
     {"--annotation", "this version writes no annotations; use --label"},
     {"--policy", "this version knows no source policies"},
@@ -100,18 +98,23 @@ void declare(OptionSet& options, BuildWords& words) {
   options.optional_text("--pull", "WHEN", "always", words.pull,
                         "Look up base images: always, newer, missing, never");
   options.text("--network", "MODE", words.network, "Network of RUN: default, host or none");
+  options.list("--build-context", "NAME=WHERE", words.contexts,
+               "More to copy from: a directory, git or http URL, docker-image://NAME,\n"
+               "oci-layout://PATH or target:STAGE (repeatable)");
   options.list("--secret", "id=ID[,src=FILE|env=NAME]", words.secrets,
                "Secret for RUN --mount=type=secret (repeatable)");
   options.list("--ssh", "default|ID[=SOCKET]", words.agents,
                "ssh agent for RUN --mount=type=ssh (repeatable)");
-  options.list("--allow", "RIGHT", words.allow,
-               "Grant RUN --security=insecure: security.insecure");
+  options.list("--allow", "RIGHT", words.allow, "Grant RUN --security=insecure: security.insecure");
   options.list("--add-host", "NAME:ADDRESS", words.add_hosts,
                "Line of /etc/hosts for RUN (repeatable)");
   options.text("--jobs", "N", words.jobs, "Steps that run at once (default: processors)");
   options.flag("--dry-run", words.dry_run, "Print what would be done, and do nothing");
   options.flag("--explain-cache", words.explain_cache,
                "Say for each step that is not cached what changed");
+
+  options.flag("--check", words.check, "Check the Dockerfile, and build nothing");
+  options.text("--call", "METHOD", words.call, "build, or check as --check does");
 
   for (const char* names : {"--rm", "--force-rm", "--disable-content-trust", "--compress"})
     options.accept_flag(names);
@@ -140,8 +143,8 @@ std::pair<std::string, std::string> split_at_equals(const std::string& text) {
   return {text.substr(0, equals), text.substr(equals + 1)};
 }
 
-/// "NAME=VALUE", or "NAME" with the value of the environment; a name that has none there is left
-/// out, as docker does.
+}  // namespace
+
 void add_build_arg(BuildRequest& request, const std::string& text, const VerbContext& context) {
   const auto [name, value] = split_at_equals(text);
   if (name.empty()) throw invalid("build argument " + base::quoted(text) + " has no name");
@@ -151,6 +154,8 @@ void add_build_arg(BuildRequest& request, const std::string& text, const VerbCon
     request.build_args[name] = *inherited;
   }
 }
+
+namespace {
 
 void add_build_arg_file(BuildRequest& request, const std::string& file,
                         const VerbContext& context) {
@@ -248,42 +253,34 @@ void check_outputs(const BuildRequest& request) {
   if (to_stdout > 1) throw invalid("only one output can go to stdout");
 }
 
-/// Seconds since 1970 from the build argument, else from the environment. As with docker's client,
-/// the latter counts as a build argument too: a stage that declares it sees it.
-std::optional<std::int64_t> source_date_epoch(BuildRequest& request, const VerbContext& context) {
-  static const std::string kName = "SOURCE_DATE_EPOCH";
-  if (const auto inherited = context.environment(kName); inherited && !inherited->empty())
-    request.build_args.try_emplace(kName, *inherited);
-  const auto argument = request.build_args.find(kName);
-  if (argument == request.build_args.end() || argument->second.empty()) return std::nullopt;
-  return parse_number(argument->second, 0, 253'402'300'799, kName);  // year 9999
+/// Seconds since 1970 from the build argument, else from the environment.
+void set_source_date_epoch(BuildRequest& request, const VerbContext& context) {
+  const auto argument = request.build_args.find("SOURCE_DATE_EPOCH");
+  const std::optional<std::string> text = argument != request.build_args.end()
+                                              ? argument->second
+                                              : context.environment("SOURCE_DATE_EPOCH");
+  if (!text || text->empty()) return;
+  request.epoch_of_context = *text == "context";
+  if (!request.epoch_of_context)
+    request.source_date_epoch =
+        parse_number(*text, 0, 253'402'300'799, "SOURCE_DATE_EPOCH");  // year 9999
 }
 
 void set_context(BuildCommand& command, const std::string& operand) {
-  static constexpr std::array<std::string_view, 6> kRemote{"http://", "https://", "git://",
-                                                           "ssh://",  "git@",     "github.com/"};
-  for (const std::string_view prefix : kRemote)
-    if (operand.starts_with(prefix))
-      throw invalid("context " + base::quoted(operand) +
-                    " is not supported: contexts are local directories")
-          .hint("fetch it first, and build its directory");
   if (operand == "-" && command.dockerfile_from_stdin)
     throw invalid("stdin cannot be both the Dockerfile and the context");
-  if (operand == "-") {
-    command.dockerfile_from_stdin = true;
-    if (!command.request.dockerfile.empty())
-      throw invalid("context \"-\" takes the Dockerfile from stdin: \"--file\" has no place then");
-  } else {
-    command.request.context = operand;
-  }
+  if (operand.empty())
+    throw invalid("the context is an empty word").hint("write \".\" for the current directory");
+  command.request.context = operand;
 }
 
 }  // namespace
 
 Command parse_build(VerbContext& context) {
   BuildWords words;
-  OptionSet options("build", "PATH | -",
-                    "Builds an image from a Dockerfile and the files in PATH.");
+  OptionSet options("build", "PATH | URL | -",
+                    "Builds an image from a Dockerfile and the files in PATH, of a git repository\n"
+                    "or archive at URL, or of an archive on stdin.");
   declare(options, words);
   BuildCommand command;
   context.add_registry_options(options);
@@ -302,7 +299,11 @@ Command parse_build(VerbContext& context) {
   for (const std::string& text : words.build_args) add_build_arg(request, text, context);
   for (const std::string& text : words.labels) request.labels.push_back(split_at_equals(text));
   for (const std::string& text : words.add_hosts) request.add_hosts.push_back(parse_host(text));
-  const Environment environment = [&](const std::string& name) { return context.environment(name); };
+  const Environment environment = [&](const std::string& name) {
+    return context.environment(name);
+  };
+  for (const std::string& text : words.contexts)
+    request.contexts.push_back(builder::parse_named_context(text));
   for (const std::string& text : words.secrets)
     request.secrets.push_back(parse_secret(text, environment));
   for (const std::string& text : words.agents)
@@ -313,7 +314,7 @@ Command parse_build(VerbContext& context) {
   set_outputs(request, words);
   check_outputs(request);
   request.network = parse_network(words.network.value_or("default"));
-  request.source_date_epoch = source_date_epoch(request, context);
+  set_source_date_epoch(request, context);
   request.pull = parse_pull_policy(words.pull.value_or("missing"));
   request.no_cache = words.no_cache;
   request.dry_run = words.dry_run;
@@ -322,6 +323,8 @@ Command parse_build(VerbContext& context) {
     request.jobs = static_cast<std::size_t>(parse_number(*words.jobs, 1, 1024, "--jobs"));
   command.iid_file = words.iid_file.value_or("");
   command.metadata_file = words.metadata_file.value_or("");
+  const auto check = parse_call(words.call.value_or(words.check ? "check" : "build"));
+  if (check) return CheckCommand{request, command.dockerfile_from_stdin, *check};
   return command;
 }
 

@@ -67,7 +67,7 @@ class RemoteImage {
     const auto root = machine_.registry.get_manifest(request_.image, stop_);
     machine_.blobs.put(root.bytes, root.descriptor.media_type);
     if (const auto* index = std::get_if<oci::Index>(&root.value)) {
-      const oci::Descriptor child = choose(*index);
+      const oci::Descriptor child = choose_manifest(*index, request_);
       const auto manifest = machine_.registry.get_manifest(request_.image.repository, child, stop_);
       if (!std::holds_alternative<oci::Manifest>(manifest.value))
         throw Error(ErrorCode::unsupported, "an index inside an index is not supported");
@@ -78,20 +78,6 @@ class RemoteImage {
   }
 
  private:
-  oci::Descriptor choose(const oci::Index& index) const {
-    std::vector<oci::Platform> platforms;
-    std::vector<const oci::Descriptor*> descriptors;
-    for (const oci::Descriptor& manifest : index.manifests) {
-      // Attestations and the like are stored as manifests for no platform.
-      if (!manifest.platform || manifest.platform->os == "unknown") continue;
-      platforms.push_back(*manifest.platform);
-      descriptors.push_back(&manifest);
-    }
-    const int best = oci::best_match(request_.platform, platforms);
-    if (best < 0) throw no_platform(request_.image, request_.platform, platforms);
-    return *descriptors[static_cast<std::size_t>(best)];
-  }
-
   plan::ResolvedImage store(const oci::Document<oci::ManifestOrIndex>& document,
                             const std::optional<oci::Descriptor>& index) {
     const auto& manifest = std::get<oci::Manifest>(document.value);
@@ -159,6 +145,20 @@ plan::ResolvedImage resolve_shown(const plan::ImageRequest& request, PullPolicy 
 }
 
 }  // namespace
+
+oci::Descriptor choose_manifest(const oci::Index& index, const plan::ImageRequest& request) {
+  std::vector<oci::Platform> platforms;
+  std::vector<const oci::Descriptor*> descriptors;
+  for (const oci::Descriptor& manifest : index.manifests) {
+    // Attestations and the like are stored as manifests for no platform.
+    if (!manifest.platform || manifest.platform->os == "unknown") continue;
+    platforms.push_back(*manifest.platform);
+    descriptors.push_back(&manifest);
+  }
+  const int best = oci::best_match(request.platform, platforms);
+  if (best < 0) throw no_platform(request.image, request.platform, platforms);
+  return *descriptors[static_cast<std::size_t>(best)];
+}
 
 plan::ResolvedImage resolve_image(const plan::ImageRequest& request, PullPolicy policy,
                                   Machine& machine, std::stop_token stop) {

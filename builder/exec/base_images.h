@@ -6,8 +6,13 @@
 #include "builder/exec/build.h"
 #include "builder/exec/machine.h"
 #include "builder/plan/stage_graph.h"
+#include "layers/oci/manifest.h"
 
 namespace strake::builder {
+
+/// The manifest of `index` that fits the request's platform best. Throws Error(not_found) naming the
+/// platforms there are.
+oci::Descriptor choose_manifest(const oci::Index& index, const plan::ImageRequest& request);
 
 /// Pins `request` to a manifest and fetches its config, from the store or the registry as `policy`
 /// says. What was fetched is kept: documents as blobs, the image under its name, and for each layer

@@ -4,10 +4,9 @@
 #include <functional>
 #include <map>
 
-#include "builder/context/build_context.h"
-#include "builder/dockerfile/parser.h"
 #include "builder/exec/assemble.h"
 #include "builder/exec/base_images.h"
+#include "builder/exec/build_input.h"
 #include "builder/exec/publisher.h"
 #include "builder/exec/scheduler.h"
 #include "builder/exec/shown_task.h"
@@ -31,6 +30,7 @@ class Build {
   Build(const BuildRequest& request, Machine& machine, std::stop_token stop)
       : request_(request),
         machine_(machine),
+        secrets_(request.secrets),
         forward_(std::move(stop), [this] { stop_.request_stop(); }) {}
 
   BuildOutcome run() {
@@ -38,8 +38,7 @@ class Build {
     make_plans();
     if (request_.dry_run) return dry_run();
     check_runnable();
-    context_.emplace(request_.context, source_->path());
-    StepRunner runner(request_, machine_, &*context_, source_->path().string(), stop_.get_token());
+    StepRunner runner(request_, machine_, *input_, secrets_, stop_.get_token());
     start_publishing(runner.fetcher());
     execute(runner);
     for (std::size_t i = 0; i < plans_.size(); ++i)
@@ -53,31 +52,15 @@ class Build {
   // ---- Text and plan ----
 
   void read_input() {
-    source_.emplace(request_.dockerfile_text
-                        ? dockerfile::SourceFile("-", *request_.dockerfile_text)
-                        : read_dockerfile(request_.context, request_.dockerfile));
-    file_ = dockerfile::parse(*source_);
-    refuse_foreign_frontend();
-    for (const dockerfile::ParseWarning& warning : file_.warnings)
+    input_.emplace(request_, machine_, secrets_, stop_.get_token());
+    for (const dockerfile::ParseWarning& warning : input_->file().warnings)
       base::log_info(warning.rule + ": " + warning.message);
-  }
-
-  /// `# syntax=` may name another language than ours, which docker would run a frontend image for.
-  /// Docker's own Dockerfile frontend, from whichever mirror, is the language built in here.
-  void refuse_foreign_frontend() const {
-    const std::string& syntax = file_.directives.syntax;
-    if (syntax.empty()) return;
-    std::string name = syntax.substr(0, syntax.find('@'));
-    const std::size_t slash = name.rfind('/');
-    name = name.substr(0, name.find(':', slash == std::string::npos ? 0 : slash));
-    for (const std::string own : {"docker/dockerfile", "docker/dockerfile-upstream"})
-      if (name == own || name.ends_with("/" + own)) return;
-    Error error(ErrorCode::unsupported, "the Dockerfile asks for the frontend " +
-                                            base::quoted(syntax) +
-                                            ", and strake runs no external frontends");
-    if (file_.directives.syntax_where) error.set_location(*file_.directives.syntax_where);
-    error.set_hint("remove the syntax line if the file is a plain Dockerfile");
-    throw error;
+    if (!request_.epoch_of_context) return;
+    if (!input_->commit_time())
+      throw Error(ErrorCode::invalid_input,
+                  "SOURCE_DATE_EPOCH=context, but the build context is no git repository")
+          .hint("give it as seconds since 1970");
+    request_.source_date_epoch = input_->commit_time();
   }
 
   std::string build_arg(const std::string& name) const {
@@ -97,6 +80,7 @@ class Build {
       options.target = request_.target;
       options.build_args = request_.build_args;
       options.labels = request_.labels;
+      options.contexts = input_->named_contexts();
       options.network = request_.network == RunNetwork::host;
       options.allow_insecure = request_.allow.insecure;
       options.cache_mount_namespace = build_arg("BUILDKIT_CACHE_MOUNT_NS");
@@ -110,9 +94,14 @@ class Build {
       graphs.clear();
       std::map<plan::ImageRequest, base::SourceRange> missing;
       for (const plan::PlanOptions& options : options_) {
-        graphs.push_back(plan::make_graph(file_, options, images));
-        for (const auto& [image, where] : graphs.back().required_images())
-          if (!images.contains(image)) missing.emplace(image, where);
+        graphs.push_back(plan::make_graph(input_->file(), options, images));
+        for (const auto& [image, where] : graphs.back().required_images()) {
+          if (images.contains(image)) continue;
+          if (auto found = input_->find_layout_image(image))
+            images.emplace(image, std::move(*found));
+          else
+            missing.emplace(image, where);
+        }
       }
       if (missing.empty()) break;
       check_platforms(graphs);
@@ -292,18 +281,17 @@ class Build {
     return {"", "", "write " + (output.dest == "-" ? "stdout" : output.dest)};
   }
 
-  const BuildRequest& request_;
+  BuildRequest request_;
   Machine& machine_;
+  Secrets secrets_;
   std::stop_source stop_;
   std::stop_callback<std::function<void()>> forward_;  // the user's Ctrl-C to our own stop source
-  std::optional<dockerfile::SourceFile> source_;
-  dockerfile::Dockerfile file_;
+  std::optional<BuildInput> input_;
   std::vector<plan::PlanOptions> options_;  // one a platform, as are plans, results and images
   std::vector<plan::BuildPlan> plans_;
   std::vector<std::vector<StepResult>> results_;
   std::vector<std::vector<bool>> published_;
   std::vector<AssembledImage> images_;
-  std::optional<BuildContext> context_;
   std::unique_ptr<Publisher> publisher_;
 };
 

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "builder/context/named_context.h"
 #include "builder/exec/machine.h"
 #include "builder/exec/run_grants.h"
 #include "layers/base/digest.h"
@@ -44,7 +45,9 @@ struct Entitlements {
 
 /// Everything "strake build" was asked for. Paths are as the user wrote them.
 struct BuildRequest {
-  std::filesystem::path context;
+  /// A directory, "-" for stdin (a Dockerfile or an archive), a git repository, or a URL.
+  std::string context;
+  std::vector<NamedContext> contexts;          // --build-context
   std::filesystem::path dockerfile;            // "" finds Dockerfile or Containerfile in context
   std::optional<std::string> dockerfile_text;  // read from stdin ("-f -")
   std::vector<oci::Reference> tags;
@@ -61,6 +64,7 @@ struct BuildRequest {
   oci::Compression compression = oci::Compression::gzip;
   std::optional<int> compression_level;
   std::optional<std::int64_t> source_date_epoch;  // seconds since 1970
+  bool epoch_of_context = false;  // SOURCE_DATE_EPOCH=context: the commit's, of a git context
   PullPolicy pull = PullPolicy::missing;
   bool no_cache = false;
   bool dry_run = false;        // print the plan, change nothing

@@ -13,6 +13,7 @@ class DiskCache;
 }
 namespace strake::registry {
 class Client;
+class HttpTransport;
 }
 namespace strake::sandbox {
 class Sandbox;
@@ -28,6 +29,7 @@ struct Machine {
   layers::ImageStore& images;
   cache::DiskCache& cache;
   registry::Client& registry;
+  registry::HttpTransport& http;
   sandbox::Sandbox& sandbox;
   Progress& progress;
 };

@@ -85,15 +85,14 @@ struct StepRunner::Pending {
   TaskId task{};
 };
 
-StepRunner::StepRunner(const BuildRequest& request, Machine& machine, const BuildContext* context,
-                       std::string dockerfile_path, std::stop_token stop)
+StepRunner::StepRunner(const BuildRequest& request, Machine& machine, BuildInput& input,
+                       Secrets& secrets, std::stop_token stop)
     : request_(request),
       machine_(machine),
-      context_(context),
-      dockerfile_path_(std::move(dockerfile_path)),
+      input_(input),
       stop_(stop),
       fetcher_(machine, stop),
-      secrets_(request.secrets) {}
+      secrets_(secrets) {}
 
 StepRunner::~StepRunner() = default;
 
@@ -102,7 +101,7 @@ StepRunner::Pending& StepRunner::pending_for(const plan::BuildPlan& plan, const 
   std::unique_ptr<Pending>& pending = pending_[&step];
   if (!pending) {
     pending = std::make_unique<Pending>();
-    pending->slot = slot_of(step, plan, dockerfile_path_);
+    pending->slot = slot_of(step, plan, input_.name());
   }
   return *pending;
 }
@@ -163,15 +162,23 @@ void StepRunner::probe_copy(const plan::Copy& copy, const StepResult& below,
         copy_key(copy, below.chain, {}, {.root = nothing, .shown_name = ""}, no_memo, request_);
     return;
   }
-  const CopySource source = context_source();
+  const CopySource source = context_source(copy.context);
   pending.selection = select_files(copy, source);
-  {
-    const std::lock_guard lock(memo_mutex_);
-    if (!memo_)
-      memo_ = std::make_unique<cache::StatMemo>(
-          cache::StatMemo::file_for(machine_.store.memo(), context().directory()));
+  pending.key = copy_key(copy, below.chain, pending.selection, source, memo_of(copy.context),
+                         request_);
+}
+
+/// What is known about the files of a context from earlier builds.
+cache::StatMemo& StepRunner::memo_of(const std::string& context) {
+  const std::lock_guard lock(memo_mutex_);
+  std::unique_ptr<cache::StatMemo>& memo = memos_[context];
+  if (memo == nullptr) {
+    const BuildContext& files = input_.context(context);
+    memo = files.temporary() ? std::make_unique<cache::StatMemo>()
+                             : std::make_unique<cache::StatMemo>(cache::StatMemo::file_for(
+                                   machine_.store.memo(), files.directory()));
   }
-  pending.key = copy_key(copy, below.chain, pending.selection, source, *memo_, request_);
+  return *memo;
 }
 
 StepResult StepRunner::execute(const plan::BuildPlan& plan, const plan::Step& step,
@@ -342,17 +349,12 @@ std::optional<oci::Layer> StepRunner::seal_upper(layers::MountStack&& stack, Pen
 
 // ---- COPY, ADD, WORKDIR -------------------------------------------------------------------------
 
-CopySource StepRunner::context_source() const {
-  return {.root = context().root(),
-          .ignored = &context().ignored(),
+CopySource StepRunner::context_source(const std::string& context) const {
+  const BuildContext& files = input_.context(context);
+  return {.root = files.root(),
+          .ignored = &files.ignored(),
           .is_context = true,
-          .shown_name = "the build context"};
-}
-
-const BuildContext& StepRunner::context() const {
-  if (context_ == nullptr)
-    throw Error(ErrorCode::invalid_input, "this build has no context to copy from");
-  return *context_;
+          .shown_name = "the build context" + (context.empty() ? "" : " " + context)};
 }
 
 void StepRunner::select_from_stage(const plan::Copy& copy, const StepResult& below,
@@ -378,7 +380,7 @@ std::optional<oci::Layer> StepRunner::copy(const plan::Copy& copy, const StepRes
       pending.source_mount
           ? CopySource{.root = pending.source_mount->root(), .shown_name = "the source of --from"}
       : copy.sources.empty() ? CopySource{.root = mount.root(), .shown_name = ""}
-                             : context_source();
+                             : context_source(copy.context);
   UnpackedArchives archives;
   LayerDraft draft(mount.root());
   draft_copy(copy, pending.selection, source, mount.root(), machine_.store, archives, draft);
@@ -429,7 +431,7 @@ bool StepRunner::take_previous(const base::FileDescriptor& tree, Pending& pendin
 
 void StepRunner::save_memo() {
   const std::lock_guard lock(memo_mutex_);
-  if (memo_) memo_->save();
+  for (const auto& [context, memo] : memos_) memo->save();
 }
 
 }  // namespace strake::builder

@@ -10,8 +10,8 @@
 #include <string>
 #include <vector>
 
-#include "builder/context/build_context.h"
 #include "builder/exec/build.h"
+#include "builder/exec/build_input.h"
 #include "builder/exec/layer_draft.h"
 #include "builder/exec/layer_fetcher.h"
 #include "builder/exec/secrets.h"
@@ -34,9 +34,8 @@ struct StepResult {
 /// records. One object a build; members may be called from several threads for different steps.
 class StepRunner {
  public:
-  /// `context` may be null when no step reads from it.
-  StepRunner(const BuildRequest& request, Machine& machine, const BuildContext* context,
-             std::string dockerfile_path, std::stop_token stop);
+  StepRunner(const BuildRequest& request, Machine& machine, BuildInput& input, Secrets& secrets,
+             std::stop_token stop);
   ~StepRunner();
 
   /// The result if it can be had without executing anything: from the cache, or because the step
@@ -75,21 +74,20 @@ class StepRunner {
   bool take_previous(const base::FileDescriptor& tree, Pending& pending) const;
   std::optional<oci::Layer> seal_draft(const LayerDraft& draft, Pending& pending);
   const std::filesystem::path& mount_points();
-  CopySource context_source() const;
-  const BuildContext& context() const;
+  cache::StatMemo& memo_of(const std::string& context);
+  CopySource context_source(const std::string& context) const;
   std::string explanation(const Pending& pending) const;
 
   const BuildRequest& request_;
   Machine& machine_;
-  const BuildContext* context_;
-  std::string dockerfile_path_;
+  BuildInput& input_;
   std::stop_token stop_;
   LayerFetcher fetcher_;
-  Secrets secrets_;
+  Secrets& secrets_;
   std::once_flag mount_points_made_;
   std::filesystem::path mount_points_;
   std::mutex memo_mutex_;
-  std::unique_ptr<cache::StatMemo> memo_;  // of the context; opened at first use
+  std::map<std::string, std::unique_ptr<cache::StatMemo>> memos_;  // of contexts, by name
   std::mutex mutex_;                       // guards what follows
   std::map<const plan::Step*, std::unique_ptr<Pending>> pending_;
 };

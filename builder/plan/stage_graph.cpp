@@ -218,6 +218,7 @@ class GraphBuilder {
   Base base_of(const Stage& stage, const std::string& key, const NamedContext& context) const {
     if (const auto* image = std::get_if<oci::Reference>(&context))
       return ImageRequest{*image, stage.platform};
+    if (std::holds_alternative<EmptyContext>(context)) return ScratchBase{};
     const auto* target = std::get_if<StageContext>(&context);
     if (target == nullptr) return ContextBase{key};
     if (const auto earlier = find_stage(target->stage, stage.number)) return StageBase{*earlier};

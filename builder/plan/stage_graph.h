@@ -19,7 +19,8 @@ struct FileContext {};  // files; the executor knows where they come from
 struct StageContext {
   std::string stage;  // "target:STAGE": a stage of the same Dockerfile
 };
-using NamedContext = std::variant<FileContext, StageContext, oci::Reference>;
+struct EmptyContext {};  // scratch
+using NamedContext = std::variant<FileContext, EmptyContext, StageContext, oci::Reference>;
 
 /// What planning needs to know beside the Dockerfile.
 struct PlanOptions {

@@ -5,6 +5,7 @@
 #include "builder/cli/commands/commands.h"
 #include "builder/cli/result_files.h"
 #include "builder/cli/terminal_io.h"
+#include "builder/context/archive_context.h"
 #include "layers/base/error.h"
 #include "layers/base/files.h"
 
@@ -16,20 +17,11 @@ using builder::OutputSpec;
 
 constexpr std::size_t kLargestDockerfile = 16 << 20;
 
-/// Whether `bytes` start as an archive does: tar, gzip, bzip2, xz or zstd.
-bool looks_like_archive(std::string_view bytes) {
-  using namespace std::string_view_literals;
-  for (const std::string_view magic :
-       {"\x1f\x8b"sv, "BZh"sv, "\xfd\x37zXZ\0"sv, "\x28\xb5\x2f\xfd"sv})
-    if (bytes.starts_with(magic)) return true;
-  return bytes.size() > 262 && bytes.substr(257, 5) == "ustar";
-}
-
 std::string read_dockerfile() {
   std::string text = read_stdin(kLargestDockerfile, "Dockerfile on stdin");
-  if (looks_like_archive(text))
-    throw base::Error(base::ErrorCode::unsupported, "stdin is an archive, not a Dockerfile")
-        .hint("unpack it, and build its directory");
+  if (builder::looks_like_archive(base::bytes_of(text)))
+    throw base::Error(base::ErrorCode::invalid_input, "stdin is an archive, not a Dockerfile")
+        .hint("to build the archive's files write: strake build -");
   if (text.empty())
     throw base::Error(base::ErrorCode::invalid_input, "stdin is empty: there is no Dockerfile");
   return text;
@@ -66,11 +58,6 @@ void report(const BuildCommand& command, const builder::BuildOutcome& outcome) {
 void run(const BuildCommand& command, Session& session) {
   BuildRequest request = command.request;
   if (command.dockerfile_from_stdin) request.dockerfile_text = read_dockerfile();
-  base::TempDirectory empty_context;
-  if (request.context.empty()) {
-    empty_context = session.store().make_ingest("empty-context");
-    request.context = empty_context.path();
-  }
   if (request.jobs == 0) request.jobs = session.settings().jobs.value_or(0);
   if (writes_to_stdout(request) && isatty(STDOUT_FILENO) == 1)
     throw base::Error(base::ErrorCode::invalid_input, "an archive is not written to a terminal")
