@@ -22,11 +22,11 @@ struct Heredoc {
 };
 
 /// The here-document that `word` announces, still without content. Empty when `word` announces
-/// none.
+/// none. Throws Error(invalid_input), without a place, for a name that is no word: `<<${a/}`.
 std::optional<Heredoc> parse_heredoc_word(std::string_view word);
 
 /// All here-documents that the words of `line` announce, in order. A line whose quotes do not match
-/// announces none: it is the shell's business.
+/// announces none: it is the shell's business. Throws like parse_heredoc_word().
 std::vector<Heredoc> find_heredocs(std::string_view line);
 
 }  // namespace strake::dockerfile

@@ -284,6 +284,23 @@ TEST(Heredoc, InsideQuotesIsText) {
       << "unbalanced quotes";
 }
 
+TEST(Heredoc, WithANameThatIsNoWordIsAnErrorAtItsLine) {
+  EXPECT_THAT(lines_of(parse_error("FROM a\nRUN cat <<${a/b}\n")), Pair(2, 2));
+}
+
+// Rule 2: the names of here-documents are escaped with a backslash, whatever the file's escape is.
+TEST(Heredoc, HasNamesEscapedWithABackslash) {
+  const Dockerfile file = parse_text("# escape=`\nFROM a\nRUN cat <<\\E\n$x `\nE\n");
+  const dockerfile::Run run = std::get<dockerfile::Run>(file.instructions[1].operation);
+  ASSERT_EQ(run.heredocs.size(), 1U);
+  EXPECT_EQ(run.heredocs[0], (Heredoc{"E", "$x `\n", false, false, 0}));
+}
+
+// Rule 13: triggers may have here-documents.
+TEST(Heredoc, ExistsInTriggers) {
+  EXPECT_EQ(parse_as<Onbuild>("ONBUILD COPY <<E /f\nx\nE\n").text, "COPY <<E /f\nx\nE");
+}
+
 // Rule 13: there are no here-documents in JSON forms.
 TEST(Heredoc, DoesNotExistInExecForm) {
   EXPECT_THAT(parse_as<dockerfile::Run>(R"(RUN ["cat", "<<E"])").heredocs, IsEmpty());
