@@ -47,7 +47,7 @@ def main(tar_path, machine, directory):
             elif member.name.startswith(PACKAGES + "numpy/"):
                 numpy[member.name[len(PACKAGES):]] = tar.extractfile(member).read()
             elif member.name.startswith(PACKAGES + "numpy-") and member.name.endswith("/PKG-INFO"):
-                version = member.name.split("/")[-2].split("-")[1].removesuffix(".egg-info")
+                version = member.name.split("/")[-2].split("-")[1].removesuffix(".egg")
                 numpy[f"numpy-{version}.dist-info/METADATA"] = tar.extractfile(member).read()
     if version is None:
         sys.exit(f"{tar_path}: no numpy")

