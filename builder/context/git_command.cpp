@@ -3,14 +3,19 @@
 #include <array>
 #include <cstdlib>
 
-#include "builder/context/source_url.h"
-#include "builder/context/url_parts.h"
+#include "builder/dockerfile/source_url.h"
+#include "builder/dockerfile/url_parts.h"
 #include "layers/base/files.h"
 #include "layers/base/log.h"
 #include "registry/retry.h"
 
 namespace strake::builder {
 namespace {
+
+using dockerfile::GitTransport;
+using dockerfile::Halves;
+using dockerfile::cut;
+using dockerfile::shown_url;
 
 using base::Error;
 using base::ErrorCode;
@@ -93,18 +98,23 @@ void pass_on(std::vector<std::string>& environment) {
                         (path != nullptr ? path : "/usr/local/bin:/usr/bin:/bin"));
 }
 
-/// The line that tells most: the first that git calls an error, else the last one.
+/// The line that tells most: the first that git calls an error, or, where that only says that ssh
+/// failed, what ssh said before it; else the last one.
 std::string telling_line(std::string_view errors) {
+  constexpr std::string_view kSshFailed = "fatal: Could not read from remote repository.";
+  constexpr std::size_t kLongest = 400;
   std::string_view last;
   while (!errors.empty()) {
     const Halves halves = cut(errors, '\n');
     errors = halves.second;
+    if (halves.first == kSshFailed && !last.empty()) break;
     for (const std::string_view prefix : {"fatal: ", "error: "})
       if (halves.first.starts_with(prefix))
-        return std::string(halves.first.substr(prefix.size(), 400));
+        return std::string(halves.first.substr(prefix.size(), kLongest));
     if (!halves.first.empty()) last = halves.first;
   }
-  return std::string(last.substr(0, 400));
+  while (last.ends_with('\r')) last.remove_suffix(1);
+  return std::string(last.substr(0, kLongest));
 }
 
 struct Diagnosis {
@@ -112,7 +122,8 @@ struct Diagnosis {
   ErrorCode code;
 };
 /// In this order: one message may hold several of them.
-constexpr std::array<Diagnosis, 24> kDiagnoses = {{
+constexpr std::array<Diagnosis, 25> kDiagnoses = {{
+    {"ssh: not found", ErrorCode::unsupported},
     {"Host key verification failed", ErrorCode::denied},
     {"Permission denied", ErrorCode::denied},
     {"could not read Username", ErrorCode::denied},
@@ -146,6 +157,7 @@ ErrorCode code_of(std::string_view errors) {
 }
 
 std::string hint_for(ErrorCode code, const GitUrl& url, bool has_agent, std::string_view errors) {
+  if (code == ErrorCode::unsupported) return "install ssh: apt-get install openssh-client";
   if (errors.find("Host key verification failed") != errors.npos)
     return "add the host's key to known_hosts, after checking it (ssh-keyscan prints it)";
   if (code == ErrorCode::denied && url.transport == GitTransport::ssh)

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "builder/context/git_url.h"
+#include "builder/dockerfile/git_url.h"
 #include "builder/context/host_program.h"
 #include "builder/context/source_auth.h"
 #include "layers/base/error.h"

@@ -9,13 +9,19 @@
 #include <vector>
 
 #include "builder/context/git_command.h"
-#include "builder/context/source_url.h"
-#include "builder/context/url_parts.h"
+#include "builder/dockerfile/source_url.h"
+#include "builder/dockerfile/url_parts.h"
 #include "layers/base/error.h"
 #include "layers/base/rooted_directory.h"
 
 namespace strake::builder {
 namespace {
+
+using dockerfile::GitMtime;
+using dockerfile::Halves;
+using dockerfile::cut;
+using dockerfile::is_commit_name;
+using dockerfile::shown_url;
 
 using base::Error;
 using base::ErrorCode;

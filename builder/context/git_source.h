@@ -5,7 +5,7 @@
 #include <stop_token>
 #include <string>
 
-#include "builder/context/git_url.h"
+#include "builder/dockerfile/git_url.h"
 #include "builder/context/source_auth.h"
 
 namespace strake::builder {

@@ -3,8 +3,8 @@
 #include <charconv>
 #include <vector>
 
-#include "builder/context/source_url.h"
-#include "builder/context/url_parts.h"
+#include "builder/dockerfile/source_url.h"
+#include "builder/dockerfile/url_parts.h"
 #include "layers/base/error.h"
 #include "layers/base/files.h"
 #include "layers/base/log.h"
@@ -19,6 +19,10 @@
 
 namespace strake::builder {
 namespace {
+
+using dockerfile::Halves;
+using dockerfile::cut;
+using dockerfile::shown_url;
 
 using base::Error;
 using base::ErrorCode;

@@ -4,14 +4,19 @@
 #include <charconv>
 #include <ctime>
 
-#include "builder/context/source_url.h"
-#include "builder/context/url_parts.h"
+#include "builder/dockerfile/source_url.h"
+#include "builder/dockerfile/url_parts.h"
 #include "layers/base/error.h"
 #include "layers/base/log.h"
 #include "registry/url.h"
 
 namespace strake::builder {
 namespace {
+
+using dockerfile::UrlParts;
+using dockerfile::disposition_file_name;
+using dockerfile::shown_url;
+using dockerfile::split_url;
 
 using base::Error;
 using base::ErrorCode;

@@ -1,12 +1,17 @@
 #include "builder/context/named_context.h"
 
-#include "builder/context/source_url.h"
-#include "builder/context/url_parts.h"
+#include "builder/dockerfile/source_url.h"
+#include "builder/dockerfile/url_parts.h"
 #include "layers/base/error.h"
 #include "layers/oci/reference.h"
 
 namespace strake::builder {
 namespace {
+
+using dockerfile::ContextKind;
+using dockerfile::Halves;
+using dockerfile::classify_context;
+using dockerfile::cut;
 
 using base::Error;
 using base::ErrorCode;

@@ -4,7 +4,7 @@
 
 #include "builder/context/archive_context.h"
 #include "builder/context/git_source.h"
-#include "builder/context/source_url.h"
+#include "builder/dockerfile/source_url.h"
 #include "builder/dockerfile/limits.h"
 #include "layers/base/error.h"
 #include "layers/base/rooted_directory.h"
@@ -14,6 +14,11 @@
 
 namespace strake::builder {
 namespace {
+
+using dockerfile::ContextKind;
+using dockerfile::classify_context;
+using dockerfile::parse_git_context;
+using dockerfile::shown_url;
 
 using base::Error;
 using base::ErrorCode;

@@ -1,12 +1,17 @@
 #include "builder/context/source_auth.h"
 
-#include "builder/context/url_parts.h"
+#include "builder/dockerfile/url_parts.h"
 #include "layers/base/error.h"
 #include "layers/base/log.h"
 #include "registry/base64.h"
 
 namespace strake::builder {
 namespace {
+
+using dockerfile::GitTransport;
+using dockerfile::UrlParts;
+using dockerfile::percent_decoded;
+using dockerfile::split_url;
 
 std::string basic(const std::string& user_and_password) {
   return "Basic " + registry::base64_encoded(user_and_password);

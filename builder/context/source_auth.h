@@ -5,9 +5,11 @@
 #include <string>
 #include <string_view>
 
-#include "builder/context/git_url.h"
+#include "builder/dockerfile/git_url.h"
 
 namespace strake::builder {
+
+using dockerfile::GitUrl;
 
 /// A build's secret by its id; nullopt if the user gave none of that id.
 using SecretLookup = std::function<std::optional<std::string>(std::string_view id)>;

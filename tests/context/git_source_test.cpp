@@ -16,6 +16,8 @@
 namespace strake::builder {
 namespace {
 
+using dockerfile::parse_git_url;
+
 namespace fs = std::filesystem;
 using base::ErrorCode;
 using base::expect_error;
@@ -184,14 +186,18 @@ TEST_F(GitSourceTest, ChecksOutACommitThatNoRefNames) {
   EXPECT_EQ(read(check_out(url("#" + commit)).directory / "README"), "one\n");
 }
 
-TEST_F(GitSourceTest, FetchesTheWholeHistoryFromAServerThatGivesNoCommits) {
-  git("config uploadpack.allowAnySHA1InWant false");
-  write("README", "three\n");
-  commit();
-  const std::string old = commit_of("main~1");
-  // Version 0 of the protocol, as old servers have it, gives only what refs name.
-  GitUrl wanted = url("#" + old);
-  EXPECT_EQ(read(check_out(wanted).directory / "README"), "two\n");
+TEST_F(GitSourceTest, FetchesTheWholeHistoryFromAServerOfPlainFiles) {
+  // Such servers give neither single commits nor shallow histories.
+  git("update-server-info");
+  const support::HttpServer server([&](const support::ServerRequest& request) {
+    const fs::path file = repository_ / (".git" + request.path().substr(6));  // "/r.git…"
+    if (!fs::is_regular_file(file)) return support::ServerResponse{.status = 404};
+    return support::ServerResponse{.body = read(file)};
+  });
+  const GitTree old = check_out(*parse_git_url(server.url("/r.git#" + commit_of("v1"))));
+  EXPECT_EQ(read(old.directory / "README"), "one\n");
+  const GitTree branch = check_out(*parse_git_url(server.url("/r.git#dev:sub")));
+  EXPECT_EQ(read(branch.directory / "f"), "f\n");
 }
 
 TEST_F(GitSourceTest, SaysThatThereIsNoSuchCommit) {
@@ -320,6 +326,33 @@ TEST_F(GitSourceTest, AsksForATokenWhereOneIsNeeded) {
     EXPECT_EQ(error.code(), ErrorCode::denied) << error.what();
     EXPECT_THAT(error.hint(), HasSubstr("GIT_AUTH_TOKEN"));
   }
+}
+
+TEST_F(GitSourceTest, GivesSshOnlyTheAgentAndKnownHosts) {
+  const fs::path bin = directory_.path() / "bin";
+  fs::create_directory(bin);
+  const fs::path calls = directory_.path() / "calls";
+  std::ofstream(bin / "ssh") << "#!/bin/sh\necho \"$@ agent=$SSH_AUTH_SOCK\" >> " << calls
+                             << "\necho 'Host key verification failed.' >&2\nexit 255\n";
+  fs::permissions(bin / "ssh", fs::perms::owner_all);
+  const std::string path = ::getenv("PATH");
+  ::setenv("PATH", (bin.native() + ":" + path).c_str(), 1);
+  access_.ssh_auth_sock = "/run/agent.sock";
+  access_.known_hosts = "example.com ssh-ed25519 AAAA\n";
+  try {
+    resolve(*parse_git_url("git@example.com:a/r.git#main"));
+    ADD_FAILURE();
+  } catch (const base::Error& error) {
+    EXPECT_EQ(error.code(), ErrorCode::denied) << error.what();
+    EXPECT_THAT(error.what(), HasSubstr("Host key verification failed"));
+    EXPECT_THAT(error.hint(), HasSubstr("known_hosts"));
+  }
+  ::setenv("PATH", path.c_str(), 1);
+  const std::string call = read(calls);
+  for (const char* option :
+       {"-F /dev/null", "BatchMode=yes", "StrictHostKeyChecking=yes", "IdentityFile=none",
+        "/known_hosts", "agent=/run/agent.sock", "git-upload-pack 'a/r.git'"})
+    EXPECT_THAT(call, HasSubstr(option));
 }
 
 TEST_F(GitSourceTest, SaysThatGitIsMissing) {

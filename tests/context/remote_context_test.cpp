@@ -16,6 +16,9 @@
 namespace strake::builder {
 namespace {
 
+using dockerfile::is_commit_name;
+using dockerfile::parse_git_url;
+
 namespace fs = std::filesystem;
 using base::ErrorCode;
 using base::expect_error;

@@ -10,6 +10,8 @@
 namespace strake::builder {
 namespace {
 
+using dockerfile::parse_git_url;
+
 SourceAccess access_with(std::map<std::string, std::string> secrets) {
   return {.secret = [secrets](std::string_view id) -> std::optional<std::string> {
     const auto found = secrets.find(std::string(id));
