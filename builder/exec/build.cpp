@@ -6,6 +6,7 @@
 
 #include "builder/exec/assemble.h"
 #include "builder/exec/base_images.h"
+#include "builder/exec/build_checks.h"
 #include "builder/exec/build_input.h"
 #include "builder/exec/publisher.h"
 #include "builder/exec/scheduler.h"
@@ -15,7 +16,6 @@
 #include "builder/plan/planner.h"
 #include "builder/sandbox/sandbox.h"
 #include "layers/base/error.h"
-#include "layers/base/log.h"
 #include "layers/base/worker_pool.h"
 #include "layers/layer_store.h"
 
@@ -53,8 +53,6 @@ class Build {
 
   void read_input() {
     input_.emplace(request_, machine_, secrets_, stop_.get_token());
-    for (const dockerfile::ParseWarning& warning : input_->file().warnings)
-      base::log_info(warning.rule + ": " + warning.message);
     if (!request_.epoch_of_context) return;
     if (!input_->commit_time())
       throw Error(ErrorCode::invalid_input,
@@ -107,6 +105,7 @@ class Build {
       check_platforms(graphs);
       images.merge(resolve_images(missing, request_.pull, machine_, stop_.get_token()));
     }
+    report_build_checks(input_->file(), graphs.front(), options_.front(), images);
     for (std::size_t i = 0; i < graphs.size(); ++i)
       plans_.push_back(plan::make_plan(graphs[i], options_[i], images));
   }

@@ -51,6 +51,7 @@ class LayerDraft {
   void replace(layers::TarEntry entry, DraftContent content = {});
 
   bool empty() const { return entries_.empty(); }
+  const base::RootedDirectory& below() const noexcept { return below_; }
 
   /// Writes everything in the order layers have. Files that change while they are read throw
   /// Error(invalid_input).

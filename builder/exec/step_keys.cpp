@@ -187,6 +187,15 @@ StepKey run_key(const plan::Run& run, const base::ChainId& below,
   return finish(std::move(key));
 }
 
+StepKey fetch_key(const std::string& path, const std::string& identity,
+                  const base::ChainId& below, const BuildRequest& request) {
+  KeyBuilder key("fetch/1");
+  key.field(cache::field::kBase, below.digest.str());
+  key.field("path", path).field("version", identity);
+  add_epoch(key, request);
+  return finish(std::move(key));
+}
+
 StepKey directory_key(const plan::MakeDirectory& directory, const base::ChainId& below,
                       const BuildRequest& request) {
   KeyBuilder key("mkdir/1");

@@ -32,6 +32,10 @@ StepKey run_key(const plan::Run& run, const base::ChainId& below,
 /// What a mount of `source` shows, by content. Throws Error(not_found) if it is not there.
 std::string mount_content(const plan::Mount& mount, const CopySource& source);
 
+/// ADD of a URL or repository by what pins it, or turned out to be there: FetchedSource::identity().
+StepKey fetch_key(const std::string& path, const std::string& identity,
+                  const base::ChainId& below, const BuildRequest& request);
+
 StepKey directory_key(const plan::MakeDirectory& directory, const base::ChainId& below,
                       const BuildRequest& request);
 

@@ -4,6 +4,7 @@
 
 #include "builder/exec/accounts.h"
 #include "builder/exec/copy_files.h"
+#include "builder/exec/fetched_source.h"
 #include "builder/exec/layer_draft.h"
 #include "builder/exec/layer_paths.h"
 #include "builder/exec/run_mounts.h"
@@ -80,6 +81,8 @@ struct StepRunner::Pending {
   std::vector<SelectedSource> selection;
   std::optional<layers::MountStack> source_mount;  // COPY --from
   MountSources mount_sources;                      // RUN --mount=from=
+  std::unique_ptr<FetchedSource> fetched;          // ADD of a URL or repository
+  bool key_is_enough = true;                       // false: its server must be asked first
   std::optional<cache::CacheRecord> previous;      // of the slot
   bool took_previous = false;                      // the result is the previous one but for times
   TaskId task{};
@@ -135,6 +138,10 @@ std::optional<StepResult> StepRunner::probe(const plan::BuildPlan& plan, const p
       pending.key = run_key(*run, below.chain, sources, request_);
     } else if (const auto* copy = std::get_if<plan::Copy>(&step.operation)) {
       probe_copy(*copy, below, inputs, pending);
+    } else if (const auto* file = std::get_if<plan::FetchFile>(&step.operation)) {
+      probe_fetch(*file, below, pending);
+    } else if (const auto* repository = std::get_if<plan::FetchGit>(&step.operation)) {
+      probe_fetch(*repository, below, pending);
     } else {
       pending.key =
           directory_key(std::get<plan::MakeDirectory>(step.operation), below.chain, request_);
@@ -143,9 +150,18 @@ std::optional<StepResult> StepRunner::probe(const plan::BuildPlan& plan, const p
     error.set_location(step.where);
     throw;
   }
+  if (!pending.key_is_enough) return std::nullopt;
   std::optional<StepResult> result = find(pending.key, below);
   if (result) ShownTask(machine_.progress, task_of(plan, step)).set(Outcome::cached);
   return result;
+}
+
+template <typename Fetch>
+void StepRunner::probe_fetch(const Fetch& fetch, const StepResult& below, Pending& pending) {
+  const std::optional<std::string> pinned = pinned_identity(fetch);
+  pending.key_is_enough = pinned.has_value();
+  pending.key = fetch_key(fetch.path, pinned.value_or("unknown, of " + fetch.url), below.chain,
+                          request_);
 }
 
 void StepRunner::probe_copy(const plan::Copy& copy, const StepResult& below,
@@ -220,6 +236,8 @@ StepResult StepRunner::execute(const plan::BuildPlan& plan, const plan::Step& st
       layer = run(*run_step, below, pending);
     } else if (const auto* copy_step = std::get_if<plan::Copy>(&step.operation)) {
       layer = copy(*copy_step, below, pending);
+    } else if (pending.fetched) {
+      layer = fetched(below, pending);
     } else {
       layer = make_directory(std::get<plan::MakeDirectory>(step.operation), below, pending);
     }
@@ -240,6 +258,7 @@ StepResult StepRunner::execute(const plan::BuildPlan& plan, const plan::Step& st
     machine_.cache.store(pending.key.key, record);
     pending.source_mount.reset();
     pending.mount_sources.clear();
+    pending.fetched.reset();
     task.set(Outcome::done);
     return on_top(below, layer, record.created);
   } catch (Error& error) {
@@ -266,6 +285,16 @@ void StepRunner::read_sources(const plan::Step& step, const StepResult& below,
     select_from_stage(*copy, below, inputs, pending);
   if (const auto* run = std::get_if<plan::Run>(&step.operation))
     read_mounts(*run, below, inputs, pending);
+  if (const auto* file = std::get_if<plan::FetchFile>(&step.operation))
+    read_remote(*file, below, pending);
+  if (const auto* repository = std::get_if<plan::FetchGit>(&step.operation))
+    read_remote(*repository, below, pending);
+}
+
+template <typename Fetch>
+void StepRunner::read_remote(const Fetch& fetch, const StepResult& below, Pending& pending) {
+  pending.fetched = std::make_unique<FetchedSource>(fetch, input_, stop_);
+  pending.content_key = fetch_key(fetch.path, pending.fetched->identity(), below.chain, request_);
 }
 
 // ---- RUN ----------------------------------------------------------------------------------------
@@ -384,6 +413,15 @@ std::optional<oci::Layer> StepRunner::copy(const plan::Copy& copy, const StepRes
   UnpackedArchives archives;
   LayerDraft draft(mount.root());
   draft_copy(copy, pending.selection, source, mount.root(), machine_.store, archives, draft);
+  return seal_draft(draft, pending);
+}
+
+std::optional<oci::Layer> StepRunner::fetched(const StepResult& below, Pending& pending) {
+  fetcher_.ensure_trees(below.stack);
+  const layers::MountStack mount(machine_.store, machine_.layers, below.stack,
+                                 layers::Writable::no);
+  LayerDraft draft(mount.root());
+  pending.fetched->put_into(draft);
   return seal_draft(draft, pending);
 }
 

@@ -66,6 +66,11 @@ class StepRunner {
                          const std::vector<StepResult>& inputs, Pending& pending);
   void read_mounts(const plan::Run& run, const StepResult& below,
                    const std::vector<StepResult>& inputs, Pending& pending);
+  template <typename Fetch>
+  void probe_fetch(const Fetch& fetch, const StepResult& below, Pending& pending);
+  template <typename Fetch>
+  void read_remote(const Fetch& fetch, const StepResult& below, Pending& pending);
+  std::optional<oci::Layer> fetched(const StepResult& below, Pending& pending);
   std::optional<oci::Layer> run(const plan::Run& run, const StepResult& below, Pending& pending);
   std::optional<oci::Layer> copy(const plan::Copy& copy, const StepResult& below, Pending& pending);
   std::optional<oci::Layer> make_directory(const plan::MakeDirectory& directory,

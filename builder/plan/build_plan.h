@@ -71,13 +71,29 @@ struct Copy {
   bool extract = false;  // ADD: unpack local archives
 };
 
+/// ADD of a URL: puts the file at `path` (0600, its time the server's). It is never unpacked here.
+struct FetchFile {
+  std::string url;
+  std::string checksum;  // what the file must be; "" for whatever it is
+  std::string path;      // absolute
+};
+
+/// ADD of a git repository: puts its files below `path`.
+struct FetchGit {
+  std::string url;
+  std::string checksum;  // of the commit: the beginning of its name
+  bool keep_git_dir = false;
+  std::string path;  // absolute
+};
+
 /// WORKDIR: creates a directory (and its parents) where it is missing.
 struct MakeDirectory {
   std::string path;  // absolute
   std::string user;  // its owner, as in USER
 };
 
-using Operation = std::variant<Scratch, FromImage, Run, Copy, MakeDirectory>;
+using Operation =
+    std::variant<Scratch, FromImage, Run, Copy, FetchFile, FetchGit, MakeDirectory>;
 
 /// One change of a file system. Metadata instructions make no step: their effect is in
 /// BuildPlan::config.

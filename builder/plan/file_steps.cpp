@@ -4,7 +4,9 @@
 
 #include "builder/dockerfile/expansion.h"
 #include "builder/dockerfile/file_mode.h"
+#include "builder/dockerfile/git_url.h"
 #include "builder/dockerfile/glob.h"
+#include "builder/dockerfile/source_url.h"
 #include "builder/plan/stage_planner.h"
 #include "layers/base/error.h"
 
@@ -17,10 +19,8 @@ using base::ErrorCode;
 constexpr const char* kContextSource = "/source";
 
 /// ADD takes these from the network, not from the context.
-bool is_remote(std::string_view source) {
-  for (const std::string_view scheme : {"http://", "https://", "git://", "ssh://", "git@"})
-    if (source.starts_with(scheme)) return true;
-  return false;
+bool is_remote(const std::string& source) {
+  return dockerfile::classify_add_source(source) != dockerfile::AddSource::local;
 }
 
 std::string join(const std::vector<std::string>& words) {
@@ -96,19 +96,67 @@ void StagePlanner::plan(const dockerfile::Copy& copy) {
 
 void StagePlanner::plan(const dockerfile::Add& add) {
   Copy step = expanded(add.transfer);
-  for (const std::string& source : step.sources)
-    if (is_remote(source))
-      throw Error(ErrorCode::unsupported, "ADD of " + base::quoted(source) +
-                                              ": remote sources are not supported by this version "
-                                              "of strake")
-          .hint("fetch it in a RUN step, or put the file into the build context");
-  if (add.checksum) throw Error(ErrorCode::invalid_input, "ADD --checksum needs a remote source");
-  if (add.keep_git_dir)
-    throw Error(ErrorCode::invalid_input, "ADD --keep-git-dir needs a git source");
   step.extract = add.unpack.value_or(true);
   const std::string text = copy_text("ADD", step);
+  check_remote_flags(add, step.sources);
+  if (std::any_of(step.sources.begin(), step.sources.end(), is_remote)) {
+    fetch_sources(add, step);
+    step.extract = add.unpack.value_or(false);
+  }
   add_step(std::move(step));
   add_history(text, true);
+}
+
+void StagePlanner::check_remote_flags(const dockerfile::Add& add,
+                                      const std::vector<std::string>& sources) const {
+  const bool git = std::any_of(sources.begin(), sources.end(), [](const std::string& source) {
+    return dockerfile::classify_add_source(source) == dockerfile::AddSource::git;
+  });
+  if (add.checksum && sources.size() + add.transfer.heredocs.size() != 1)
+    throw Error(ErrorCode::invalid_input, "ADD --checksum needs exactly one source");
+  if (add.checksum && !is_remote(sources.front()))
+    throw Error(ErrorCode::invalid_input, "ADD --checksum needs a remote source")
+        .hint("files of the build context are compared by content anyway");
+  if (add.keep_git_dir && !git)
+    throw Error(ErrorCode::invalid_input, "ADD --keep-git-dir needs a git source");
+}
+
+/// Steps beside the stage's chain that gather what ADD names, each source in a directory of its own
+/// (they may have files of the same name); then `step` copies from there.
+void StagePlanner::fetch_sources(const dockerfile::Add& add, Copy& step) {
+  const std::string checksum = add.checksum ? expand(*add.checksum) : "";
+  std::vector<std::string> gathered;
+  StepId last = add_source(Scratch{}, std::nullopt, "FROM scratch");
+  for (const std::string& source : step.sources) {
+    const std::string place = "/" + std::to_string(gathered.size());
+    Operation operation;
+    switch (dockerfile::classify_add_source(source)) {
+      case dockerfile::AddSource::http: {
+        const std::string path = place + "/" + dockerfile::url_file_name(source);
+        operation = FetchFile{source, checksum, path};
+        gathered.push_back(dockerfile::quote_pattern(path));
+        break;
+      }
+      case dockerfile::AddSource::git:
+        dockerfile::parse_git_url(source);  // refused here, at its line
+        operation = FetchGit{source, checksum, add.keep_git_dir.value_or(false), place};
+        gathered.push_back(place);
+        break;
+      case dockerfile::AddSource::local: {
+        Copy copy;
+        copy.sources = {source};
+        copy.destination = place + "/";
+        copy.excludes = step.excludes;
+        copy.extract = step.extract;
+        operation = std::move(copy);
+        gathered.push_back(place);
+        break;
+      }
+    }
+    last = add_source(std::move(operation), last, "fetch " + source);
+  }
+  step.from = last;
+  step.sources = std::move(gathered);
 }
 
 Copy StagePlanner::expanded(const dockerfile::Transfer& transfer) const {

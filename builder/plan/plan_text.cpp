@@ -72,6 +72,17 @@ struct OperationText {
     return text;
   }
 
+  std::string operator()(const FetchFile& fetch) const {
+    return "fetch " + fetch.url + " to " + go_quoted(fetch.path) +
+           (fetch.checksum.empty() ? "" : " checksum=" + fetch.checksum);
+  }
+
+  std::string operator()(const FetchGit& fetch) const {
+    return "fetch git " + fetch.url + " to " + go_quoted(fetch.path) +
+           (fetch.checksum.empty() ? "" : " checksum=" + fetch.checksum) +
+           (fetch.keep_git_dir ? " keep-git-dir" : "");
+  }
+
   std::string operator()(const MakeDirectory& directory) const {
     return "mkdir " + go_quoted(directory.path) + " user=" + go_quoted(directory.user);
   }

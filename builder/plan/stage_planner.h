@@ -68,6 +68,9 @@ class StagePlanner {
   std::vector<Mount> mounts_of(const dockerfile::Run& run);
   Mount mount_of(const dockerfile::Run& run, std::size_t position);
   StepId context_layer(const std::string& context, const std::string& source);
+  void check_remote_flags(const dockerfile::Add& add,
+                          const std::vector<std::string>& sources) const;
+  void fetch_sources(const dockerfile::Add& add, Copy& step);
   Copy expanded(const dockerfile::Transfer& transfer) const;
   std::string copy_text(const char* keyword, const Copy& copy) const;
   std::string run_prefix() const;
