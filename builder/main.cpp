@@ -15,17 +15,22 @@ ExitStatus fail(const base::Error& error, ExitStatus status) {
   return status;
 }
 
-void run_verb(const Invocation& invocation, const Environment& environment, StopSignals& signals) {
+/// The status is success but for verbs whose answer is one.
+ExitStatus run_verb(const Invocation& invocation, const Environment& environment,
+                    StopSignals& signals) {
   base::set_log_level(invocation.common.log_level);
   const auto run_it = [&](const auto& command) {
-    if constexpr (requires { run(command); }) {
+    if constexpr (requires { ExitStatus(run(command)); }) {
+      return run(command);
+    } else if constexpr (requires { run(command); }) {
       run(command);
     } else {
       Session session(invocation.common, load_settings(environment), environment, signals);
       run(command, session);
     }
+    return ExitStatus::success;
   };
-  std::visit(run_it, invocation.command);
+  return std::visit(run_it, invocation.command);
 }
 
 int strake_main(std::span<const std::string> arguments) {
@@ -40,8 +45,7 @@ int strake_main(std::span<const std::string> arguments) {
 
   StopSignals signals;
   try {
-    run_verb(invocation, environment, signals);
-    return static_cast<int>(ExitStatus::success);
+    return static_cast<int>(run_verb(invocation, environment, signals));
   } catch (const base::Error& error) {
     const ExitStatus status = fail(error, exit_status(error.code()));
     const bool stopped = error.code() == base::ErrorCode::cancelled && signals.received() != 0;

@@ -51,7 +51,7 @@ class StageWalk {
   void run() {
     mark_image();
     for (const plan::Stage& stage : graph_.stages) {
-      const bool wanted = options_.target.empty() || stage.needed;
+      const bool wanted = options_.all_stages || stage.needed;
       StageFacts& facts = facts_.emplace_back();
       scopes_.push_back(first_scope(stage));
       if (!wanted) continue;
@@ -75,12 +75,25 @@ class StageWalk {
 
   Scope first_scope(const plan::Stage& stage) const {
     if (const auto* base = std::get_if<plan::StageBase>(&stage.base)) return scopes_[base->stage];
+    const plan::ResolvedImage* image = image_of(stage);
+    return Scope(graph_.escape, image != nullptr ? &image->config.config : nullptr);
+  }
+
+  /// The image that the stage starts from, if its configuration is known.
+  const plan::ResolvedImage* image_of(const plan::Stage& stage) const {
     const auto* request = std::get_if<plan::ImageRequest>(&stage.base);
-    const oci::RunConfig* config = nullptr;
-    if (request != nullptr && options_.images != nullptr)
-      if (const auto found = options_.images->find(*request); found != options_.images->end())
-        config = &found->second.config.config;
-    return Scope(graph_.escape, config);
+    if (request == nullptr || options_.images == nullptr) return nullptr;
+    const auto found = options_.images->find(*request);
+    return found != options_.images->end() ? &found->second : nullptr;
+  }
+
+  void check_platform(const StageFacts& facts) {
+    const plan::Stage& stage = *facts.stage;
+    const plan::ResolvedImage* image = image_of(stage);
+    if (image == nullptr) return;
+    if (auto finding = check_base_platform(facts.image_text, stage.platform, image->config.platform,
+                                           stage.where))
+      reporter_.add(finding->rule, *facts.from, std::move(finding->detail));
   }
 
   void describe(const plan::Stage& stage, StageFacts& facts) const {
@@ -109,6 +122,7 @@ class StageWalk {
 
   void walk(const plan::Stage& stage, StageFacts& facts) {
     describe(stage, facts);
+    check_platform(facts);
     StageRules rules(options_, reporter_);
     FactsCollector collector(facts);
     Scope& scope = scopes_.back();
@@ -146,22 +160,23 @@ class StageWalk {
   std::vector<Scope> scopes_;             // at the end of each stage
 };
 
-void check_whole(const Dockerfile& file, const CheckOptions& options, Reporter& reporter) {
+/// Without a graph one is made here: FROM lines that it refuses are checked before.
+void check_whole(const Dockerfile& file, const plan::StageGraph* graph, const CheckOptions& options,
+                 Reporter& reporter) {
   check_from(file, options, reporter);
-  static const plan::ResolvedImages kNone;
-  const plan::ResolvedImages& images = options.images != nullptr ? *options.images : kNone;
-  const plan::StageGraph graph = plan::make_graph(file, plan_options(options), images);
-  StageWalk(file, graph, options, reporter).run();
+  if (graph != nullptr) return StageWalk(file, *graph, options, reporter).run();
+  const plan::StageGraph own = plan::make_graph(file, plan_options(options), {});
+  StageWalk(file, own, options, reporter).run();
 }
 
-CheckReport check_file(const Dockerfile& file, std::optional<base::Error> broken,
-                       const CheckOptions& options) {
+CheckReport check_file(const Dockerfile& file, const plan::StageGraph* graph,
+                       std::optional<base::Error> broken, const CheckOptions& options) {
   Reporter reporter(settings_of(file, options), options);
   CheckReport report;
   report.error = std::move(broken);
   try {
     check_syntax(file, !report.error, reporter);
-    if (!report.error) check_whole(file, options, reporter);
+    if (!report.error) check_whole(file, graph, options, reporter);
   } catch (base::Error& error) {
     report.error = std::move(error);
   }
@@ -192,8 +207,9 @@ Dockerfile read_beginning(const dockerfile::SourceFile& source) {
 
 }  // namespace
 
-CheckReport check_dockerfile(const Dockerfile& file, const CheckOptions& options) {
-  return check_file(file, std::nullopt, options);
+CheckReport check_dockerfile(const Dockerfile& file, const plan::StageGraph& graph,
+                             const CheckOptions& options) {
+  return check_file(file, &graph, std::nullopt, options);
 }
 
 CheckReport check_source(const dockerfile::SourceFile& source, const CheckOptions& options) {
@@ -205,7 +221,7 @@ CheckReport check_source(const dockerfile::SourceFile& source, const CheckOption
     broken = error;
     file = read_beginning(source);
   }
-  return check_file(file, std::move(broken), options);
+  return check_file(file, nullptr, std::move(broken), options);
 }
 
 base::Error violation(const std::vector<Finding>& findings) {

@@ -20,7 +20,8 @@ enum class RuleSet { docker, all };
 struct CheckOptions {
   RuleSet rules = RuleSet::all;
   std::map<std::string, std::string> build_args;  // BUILDKIT_DOCKERFILE_CHECK replaces "# check="
-  std::string target;                             // name or number; "": every stage is checked
+  std::string target;                             // name or number; "" is the last stage
+  bool all_stages = false;                        // also those that the target does not need
   oci::Platform build_platform = oci::host_platform();
   oci::Platform target_platform = oci::host_platform();
   const dockerfile::IgnoreMatcher* ignored = nullptr;  // of the build context; null: not known
@@ -36,9 +37,10 @@ struct CheckReport {
   bool must_fail = false;            // there are findings, and "error=true" makes them errors
 };
 
-/// Checks a Dockerfile that was parsed. Pure. Throws Error(invalid_input) only for a
-/// BUILDKIT_DOCKERFILE_CHECK that is not understood.
-CheckReport check_dockerfile(const dockerfile::Dockerfile& file, const CheckOptions& options);
+/// Checks a Dockerfile that was parsed, and whose stages are `graph`. Pure. Throws
+/// Error(invalid_input) only for a BUILDKIT_DOCKERFILE_CHECK that is not understood.
+CheckReport check_dockerfile(const dockerfile::Dockerfile& file, const plan::StageGraph& graph,
+                             const CheckOptions& options);
 
 /// The same for a text that may be no Dockerfile: `error` says why not then, and what stands before
 /// the place of the error is checked as far as that goes.

@@ -98,9 +98,11 @@ void ShellTokens::take_word(ShellToken& token) {
   while (!rest_.empty()) {
     const char c = rest_[0];
     if (is_process_substitution()) {
+      const std::string_view before = rest_;
       rest_.remove_prefix(1);
-      token.word.literal = false;
       token.substitutions.emplace_back(take_bracketed('(', ')'));
+      token.word.literal = false;
+      token.word.text += before.substr(0, before.size() - rest_.size());
     } else if (ends_word(c)) {
       return;
     } else if (c == '\'') {

@@ -18,6 +18,7 @@ struct Verb {
 
 constexpr std::array kVerbs = std::to_array<Verb>({
     {"build", "Build an image from a Dockerfile", parse_build},
+    {"check", "Check a Dockerfile without building it", parse_check},
     {"push", "Push local images to their registries", parse_push},
     {"pull", "Pull images from their registries", parse_pull},
     {"images", "List local images", parse_images},
@@ -64,7 +65,8 @@ std::string overview() {
       "      --debug                   Say everything\n"
       "      --version                 Show the version\n"
       "  -h, --help                    Show this help, or that of a verb\n"
-      "\nExit status: 0 success, 1 the build failed, 2 usage, 3 wrong or missing input "
+      "\nExit status: 0 success, 1 the build failed or a check found something, 2 usage, 3 wrong "
+      "or missing input "
       "(Dockerfile,\n"
       "context, name), 4 registry or permissions, 5 not supported by this machine, 6 store or "
       "disk,\n"

@@ -28,19 +28,6 @@ std::string safe(std::string_view text) {
   }
 }
 
-/// Lines `first` to `last` of `text`, counted from 1, as far as they exist.
-std::vector<std::string> lines_of(std::string_view text, int first, int last) {
-  std::vector<std::string> lines;
-  for (int number = 1; number <= last && !text.empty(); ++number) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    std::string_view line = text.substr(0, end);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    if (number >= first) lines.push_back(fit(printable(base::redacted(line)), kMostColumns));
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
-  return lines;
-}
-
 std::string padded(int number, std::size_t width) {
   const std::string digits = std::to_string(number);
   return std::string(width - std::min(width, digits.size()), ' ') + digits;
@@ -57,7 +44,7 @@ std::string excerpt(const base::SourceRange& where, const Palette& palette) {
   if (!where.text || where.first_line < 1) return "";
   const int first = std::max(1, where.first_line - 1);
   const int last = std::max(where.first_line, where.last_line);
-  const std::vector<std::string> lines = lines_of(*where.text, first, last);
+  const std::vector<std::string> lines = source_lines(*where.text, first, last);
   const bool several = last > where.first_line;
   const std::size_t width = std::max<std::size_t>(2, std::to_string(last).size());
 
@@ -87,6 +74,18 @@ std::string place(const base::SourceRange& where) {
 }
 
 }  // namespace
+
+std::vector<std::string> source_lines(std::string_view text, int first, int last) {
+  std::vector<std::string> lines;
+  for (int number = 1; number <= last && !text.empty(); ++number) {
+    const std::size_t end = std::min(text.find('\n'), text.size());
+    std::string_view line = text.substr(0, end);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    if (number >= first) lines.push_back(fit(printable(base::redacted(line)), kMostColumns));
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return lines;
+}
 
 Colour colour_for(int fd) {
   const char* no_color = std::getenv("NO_COLOR");

@@ -2,6 +2,8 @@
 
 #include <exception>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "layers/base/error.h"
 
@@ -28,6 +30,10 @@ Colour colour_for(int fd);
 /// the secret parts of URLs are redacted, control characters neutralised.
 std::string describe(const base::Error& error, Colour colour);
 
+/// Lines `first` to `last` of `text`, counted from 1, as far as they exist; safe to show, secrets
+/// redacted, long ones cut.
+std::vector<std::string> source_lines(std::string_view text, int first, int last);
+
 /// The same for what should not have happened: "internal error: …; please report it".
 std::string describe_internal(const std::exception& error, Colour colour);
 
@@ -35,6 +41,7 @@ std::string describe_internal(const std::exception& error, Colour colour);
 enum class ExitStatus : int {
   success = 0,
   build_failed = 1,  // a RUN command failed, content is corrupt, or a bug of ours
+  findings = 1,      // the answer of a check that found something
   usage = 2,         // the command line
   input = 3,         // the Dockerfile, the context or a name: wrong, or not there
   registry = 4,      // refused or unreachable: a registry, credentials, permissions

@@ -42,8 +42,19 @@ class VerbContext {
 std::optional<oci::Platform> single_platform(const std::optional<std::string>& option,
                                              const VerbContext& context);
 
+/// "NAME=VALUE", or "NAME" with the value of the environment; a name that has none there is left
+/// out, as docker does.
+void add_build_arg(builder::BuildRequest& request, const std::string& text,
+                   const VerbContext& context);
+
+/// "text", "json", "sarif". Throws Error(invalid_input).
+CheckFormat parse_check_format(const std::string& word);
+/// The value of --call: "check" with its format; empty for "build". Throws Error(invalid_input).
+std::optional<CheckFormat> parse_call(const std::string& word);
+
 // A parser for each verb. Throw Error(invalid_input).
 Command parse_build(VerbContext& context);
+Command parse_check(VerbContext& context);
 Command parse_push(VerbContext& context);
 Command parse_pull(VerbContext& context);
 Command parse_images(VerbContext& context);

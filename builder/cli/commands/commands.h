@@ -1,6 +1,7 @@
 #pragma once
 
 #include "builder/cli/arguments.h"
+#include "builder/cli/diagnostics.h"
 #include "builder/cli/session.h"
 
 namespace strake::cli {
@@ -8,6 +9,8 @@ namespace strake::cli {
 // What each verb does: results on stdout, everything else on stderr. All throw base::Error.
 void run(const HelpCommand& command);
 void run(const VersionCommand& command);
+/// What was found is an answer, not an error, but the status tells scripts.
+ExitStatus run(const CheckCommand& command);
 void run(const BuildCommand& command, Session& session);
 void run(const PushCommand& command, Session& session);
 void run(const PullCommand& command, Session& session);
