@@ -253,17 +253,18 @@ void check_outputs(const BuildRequest& request) {
   if (to_stdout > 1) throw invalid("only one output can go to stdout");
 }
 
-/// Seconds since 1970 from the build argument, else from the environment.
+/// Seconds since 1970, or "context", from the build argument, else from the environment. As with
+/// docker's client the latter counts as a build argument: a stage that declares it sees it.
 void set_source_date_epoch(BuildRequest& request, const VerbContext& context) {
-  const auto argument = request.build_args.find("SOURCE_DATE_EPOCH");
-  const std::optional<std::string> text = argument != request.build_args.end()
-                                              ? argument->second
-                                              : context.environment("SOURCE_DATE_EPOCH");
-  if (!text || text->empty()) return;
-  request.epoch_of_context = *text == "context";
+  static const std::string kName = "SOURCE_DATE_EPOCH";
+  if (const auto inherited = context.environment(kName); inherited && !inherited->empty())
+    request.build_args.try_emplace(kName, *inherited);
+  const auto argument = request.build_args.find(kName);
+  if (argument == request.build_args.end() || argument->second.empty()) return;
+  request.epoch_of_context = argument->second == "context";
   if (!request.epoch_of_context)
     request.source_date_epoch =
-        parse_number(*text, 0, 253'402'300'799, "SOURCE_DATE_EPOCH");  // year 9999
+        parse_number(argument->second, 0, 253'402'300'799, kName);  // year 9999
 }
 
 void set_context(BuildCommand& command, const std::string& operand) {
