@@ -60,8 +60,9 @@ RunMounts::RunMounts(const plan::Run& run, const MountSources& sources, Machine&
         add_cache(mount, source);
         break;
       case MountType::tmpfs:
+        // Any user may write there, as in every new tmpfs: apt does it as another one.
         mounts_.push_back(sandbox::TmpfsMount{
-            .target = mount.options.target, .size_bytes = mount.options.size_bytes});
+            .target = mount.options.target, .size_bytes = mount.options.size_bytes, .mode = 01777});
         break;
       case MountType::secret:
         add_secret(mount.options);
@@ -87,8 +88,11 @@ void RunMounts::add_bind(const plan::Mount& mount, const layers::MountStack& sou
 
 void RunMounts::add_cache(const plan::Mount& mount, const MountSource* source) {
   const dockerfile::Mount& options = mount.options;
-  CacheMountRequest request{options.id, options.sharing, options.mode.value_or(0755),
-                            options.uid.value_or(0), options.gid.value_or(0),
+  CacheMountRequest request{options.id,
+                            options.sharing,
+                            options.mode.value_or(0755),
+                            options.uid.value_or(0),
+                            options.gid.value_or(0),
                             source != nullptr ? source->content : ""};
   if (source != nullptr)
     request.fill = [&](int directory) {
@@ -96,10 +100,9 @@ void RunMounts::add_cache(const plan::Mount& mount, const MountSource* source) {
           source->stack.root().open(options.source, O_RDONLY | O_DIRECTORY);
       copy_tree(from.get(), directory, machine_.store);
     };
-  const CacheMount& cache =
-      caches_.emplace_back(machine_.store, request, stop_, [&] {
-        note_("waiting for the cache mount " + base::quoted(options.id) + ", which is in use");
-      });
+  const CacheMount& cache = caches_.emplace_back(machine_.store, request, stop_, [&] {
+    note_("waiting for the cache mount " + base::quoted(options.id) + ", which is in use");
+  });
   mounts_.push_back(sandbox::BindMount{
       .source_fd = cache.fd(), .target = options.target, .read_only = options.read_only});
 }
