@@ -291,7 +291,7 @@ TEST(Instructions, InheritThePlatform) {
   EXPECT_EQ(graph.stages[1].platform.str(), "linux/arm64");
 }
 
-// Rule 67: docker's ArgsEscaped is left out, also where a base has it.
+// Rule 67: docker's ArgsEscaped is not set.
 TEST(Instructions, LeaveArgsEscapedOut) {
   EXPECT_THAT(to_text(plan_of("FROM scratch\nCMD x\n")), testing::Not(HasSubstr("ArgsEscaped")));
 }
