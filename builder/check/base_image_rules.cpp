@@ -15,7 +15,7 @@ struct EndOfLife {
 };
 
 // For each image in ascending order: the first row that covers a version tells its date.
-constexpr std::array<EndOfLife, 32> kEndOfLife = {{
+constexpr auto kEndOfLife = std::to_array<EndOfLife>({
     {"python", 2, -1, "January 2020"},  {"python", 3, 5, "September 2020"},
     {"python", 3, 6, "December 2021"},  {"python", 3, 7, "June 2023"},
     {"python", 3, 8, "October 2024"},   {"python", 3, 9, "October 2025"},
@@ -32,13 +32,13 @@ constexpr std::array<EndOfLife, 32> kEndOfLife = {{
     {"centos", 6, -1, "November 2020"}, {"centos", 7, -1, "June 2024"},
     {"centos", 8, -1, "December 2021"}, {"php", 7, -1, "November 2022"},
     {"ruby", 2, -1, "March 2023"},      {"golang", 1, 20, "February 2024"},
-}};
+});
 
 /// Names of releases in tags: "debian:buster", "python:3.11-buster", "ubuntu:bionic".
 struct Release {
   std::string_view name, title, since;
 };
-constexpr std::array<Release, 8> kReleases = {{
+constexpr auto kReleases = std::to_array<Release>({
     {"wheezy", "Debian 7", "May 2018"},
     {"jessie", "Debian 8", "June 2020"},
     {"stretch", "Debian 9", "June 2022"},
@@ -47,7 +47,7 @@ constexpr std::array<Release, 8> kReleases = {{
     {"trusty", "Ubuntu 14.04", "April 2019"},
     {"xenial", "Ubuntu 16.04", "April 2021"},
     {"bionic", "Ubuntu 18.04", "May 2023"},
-}};
+});
 
 bool covers(const EndOfLife& row, const TagVersion& version) {
   if (version.major != row.major) return version.major < row.major;

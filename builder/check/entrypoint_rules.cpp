@@ -41,7 +41,7 @@ bool takes_script(std::string_view program) {
 }
 
 bool is_interpreters_own(const std::string& option) {
-  constexpr std::array<std::string_view, 3> kAll = {"--help", "--version", "--"};
+  constexpr auto kAll = std::to_array<std::string_view>({"--help", "--version", "--"});
   return !option.starts_with("--") || std::find(kAll.begin(), kAll.end(), option) != kAll.end();
 }
 

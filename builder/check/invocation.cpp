@@ -16,7 +16,7 @@ struct Wrapper {
   bool changes_user = false;
 };
 
-constexpr std::array<Wrapper, 13> kWrappers = {{
+constexpr auto kWrappers = std::to_array<Wrapper>({
     {"sudo", "ugpChrtCD"},
     {"env", "uCS"},
     {"command", ""},
@@ -30,7 +30,7 @@ constexpr std::array<Wrapper, 13> kWrappers = {{
     {"timeout", "sk", 1},
     {"gosu", "", 1, true},
     {"su-exec", "", 1, true},
-}};
+});
 
 const Wrapper* find_wrapper(std::string_view program) {
   const auto* found = std::find_if(kWrappers.begin(), kWrappers.end(),
@@ -140,7 +140,8 @@ std::optional<Invocation> invocation_of(const ShellCommand& command) {
 }
 
 bool is_shell(std::string_view program) {
-  constexpr std::array<std::string_view, 6> kShells = {"sh", "bash", "dash", "ash", "zsh", "ksh"};
+  constexpr auto kShells =
+      std::to_array<std::string_view>({"sh", "bash", "dash", "ash", "zsh", "ksh"});
   return std::find(kShells.begin(), kShells.end(), program) != kShells.end();
 }
 

@@ -83,7 +83,7 @@ std::vector<std::string> removed_paths(const RunFacts& run) {
       if (!word.literal || word.text.starts_with('-') || word.text.empty()) continue;
       std::string path = word.text;
       if (path.ends_with("/*")) path.resize(path.size() - 2);
-      if (is_pattern(path) || path.starts_with('~')) continue;
+      if (path.empty() || is_pattern(path) || path.starts_with('~')) continue;
       if (!path.starts_with('/')) {
         if (moved || !run.workdir) continue;
         path = *run.workdir + "/" + path;
@@ -104,7 +104,8 @@ void check_removed(const StageFacts& stage, AddedFiles& added, Reporter* reporte
     }
     const auto& run = std::get<RunFacts>(step);
     if (!run.understood) continue;
-    for (const std::string& path : removed_paths(run)) {
+    const std::vector<std::string> removed = removed_paths(run);
+    for (const std::string& path : removed) {
       const Instruction* by = added.find(path);
       if (by == nullptr || run.has_mount_over(path)) continue;
       if (reporter != nullptr)
@@ -112,9 +113,9 @@ void check_removed(const StageFacts& stage, AddedFiles& added, Reporter* reporte
                       base::quoted(path) + " was added by the " + by->name + " of line " +
                           std::to_string(by->where.first_line) +
                           ", so removing it here makes the image no smaller");
-      added.forget(path);
     }
     added.add(run);
+    for (const std::string& path : removed) added.forget(path);  // what it added itself, too
   }
 }
 
@@ -190,8 +191,8 @@ void check_order(const StageFacts& stage, Reporter& reporter) {
 
 /// Official images with a WORKDIR that people build on.
 bool brings_workdir(const StageFacts& stage) {
-  constexpr std::array<std::string_view, 9> kImages = {
-      "golang", "php", "wordpress", "tomcat", "httpd", "drupal", "rails", "jruby", "composer"};
+  constexpr auto kImages = std::to_array<std::string_view>(
+      {"golang", "php", "wordpress", "tomcat", "httpd", "drupal", "rails", "jruby", "composer"});
   const std::optional<NamedImage>& image = stage.bottom().image;
   return image && std::find(kImages.begin(), kImages.end(), image->official()) != kImages.end();
 }

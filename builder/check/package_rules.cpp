@@ -50,6 +50,15 @@ bool answers_yes(const Invocation& command) {
          any_argument_contains(command, "ssume-Yes");
 }
 
+/// Its input comes from somewhere: "yes | apt-get install".
+bool reads_answers(const Invocation& command) {
+  return command.piped_into ||
+         std::any_of(command.redirections.begin(), command.redirections.end(),
+                     [](const Redirection& redirection) {
+                       return redirection.operation.find('<') != std::string::npos;
+                     });
+}
+
 /// Packages of a repository, not files: those need the lists.
 bool installs_from_repository(const Invocation& command) {
   const std::vector<ShellWord> packages = command.operands(kAptValues);
@@ -60,12 +69,13 @@ bool installs_from_repository(const Invocation& command) {
 
 /// A command that may do anything, updating or installing among it.
 bool is_opaque(const Invocation& command) {
-  constexpr std::array<std::string_view, 42> kKnown = {
-      "apt",   "apt-get", "apt-mark", "apt-cache", "apt-key", "dpkg",    "rm",   "mkdir",   "rmdir",
-      "echo",  "printf",  "cat",      "cd",        "set",     "export",  "cp",   "mv",      "ln",
-      "chmod", "chown",   "sed",      "grep",      "tee",     "gpg",     "curl", "wget",    "true",
-      ":",     "test",    "[",        "find",      "touch",   "sleep",   "ls",   "install", "tar",
-      "date",  "uname",   "awk",      "cut",       "useradd", "groupadd"};
+  constexpr auto kKnown = std::to_array<std::string_view>(
+      {"apt",    "apt-get", "apt-mark", "apt-cache", "apt-key", "dpkg",    "rm",
+       "mkdir",  "rmdir",   "echo",     "printf",    "cat",     "cd",      "set",
+       "export", "cp",      "mv",       "ln",        "chmod",   "chown",   "sed",
+       "grep",   "tee",     "gpg",      "curl",      "wget",    "true",    ":",
+       "test",   "[",       "find",     "touch",     "sleep",   "ls",      "install",
+       "tar",    "date",    "uname",    "awk",       "cut",     "useradd", "groupadd"});
   return std::find(kKnown.begin(), kKnown.end(), command.program) == kKnown.end();
 }
 
@@ -90,8 +100,8 @@ void check_apt_install(const StageFacts& stage, const RunFacts& run, std::size_t
   const Invocation& command = run.commands[position];
   const auto& instruction = *run.instruction;
   const std::string call = "\"" + command.program + " " + command.verb() + "\"";
-  if (!answers_yes(command) && !command.piped_into && command.redirections.empty() &&
-      !command.may_hide_options() && !file_mentions(stage, "ssume-Yes"))
+  if (!answers_yes(command) && !reads_answers(command) && !command.may_hide_options() &&
+      !file_mentions(stage, "ssume-Yes"))
     reporter.add("AptGetMissingYes", instruction,
                  call + " asks before it installs, and nobody answers in a build: add -y");
   if (command.verb() != "install") return;

@@ -24,7 +24,7 @@ struct TokenForm {
   std::size_t least;  // characters behind the prefix
   std::string_view what;
 };
-constexpr std::array<TokenForm, 18> kTokens = {{
+constexpr auto kTokens = std::to_array<TokenForm>({
     {"ghp_", 36, "a GitHub token"},
     {"gho_", 36, "a GitHub token"},
     {"ghs_", 36, "a GitHub token"},
@@ -43,7 +43,7 @@ constexpr std::array<TokenForm, 18> kTokens = {{
     {"dckr_pat_", 20, "a Docker Hub token"},
     {"hf_", 34, "a Hugging Face token"},
     {"sk-ant-", 30, "an Anthropic key"},
-}};
+});
 
 bool has_token(std::string_view text, const TokenForm& form) {
   for (std::size_t at = text.find(form.prefix); at != std::string_view::npos;

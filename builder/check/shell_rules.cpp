@@ -13,20 +13,20 @@ bool is_one_of(std::string_view word, const std::array<std::string_view, N>& wor
 
 /// Programs that come to an end by themselves: nobody wants them in the background of a build.
 bool is_finite(const Invocation& command) {
-  constexpr std::array<std::string_view, 45> kFinite = {
-      "apt",      "apt-get",  "apk",     "yum",  "dnf",    "microdnf", "zypper",   "pip",
-      "pip3",     "npm",      "yarn",    "pnpm", "gem",    "bundle",   "composer", "conda",
-      "cd",       "mkdir",    "rm",      "mv",   "cp",     "ln",       "chmod",    "chown",
-      "touch",    "tar",      "unzip",   "gzip", "echo",   "printf",   "sed",      "export",
-      "set",      "git",      "curl",    "wget", "make",   "cmake",    "useradd",  "adduser",
-      "groupadd", "addgroup", "usermod", "dpkg", "install"};
+  constexpr auto kFinite = std::to_array<std::string_view>(
+      {"apt",      "apt-get",  "apk",     "yum",  "dnf",    "microdnf", "zypper",   "pip",
+       "pip3",     "npm",      "yarn",    "pnpm", "gem",    "bundle",   "composer", "conda",
+       "cd",       "mkdir",    "rm",      "mv",   "cp",     "ln",       "chmod",    "chown",
+       "touch",    "tar",      "unzip",   "gzip", "echo",   "printf",   "sed",      "export",
+       "set",      "git",      "curl",    "wget", "make",   "cmake",    "useradd",  "adduser",
+       "groupadd", "addgroup", "usermod", "dpkg", "install"});
   return is_one_of(command.program, kFinite);
 }
 
 /// The script takes care of what it put into the background.
 bool manages_jobs(const RunFacts& run) {
-  constexpr std::array<std::string_view, 6> kJobs = {"wait", "kill",   "jobs",
-                                                     "fg",   "disown", "pkill"};
+  constexpr auto kJobs =
+      std::to_array<std::string_view>({"wait", "kill", "jobs", "fg", "disown", "pkill"});
   const bool has_command =
       std::any_of(run.commands.begin(), run.commands.end(),
                   [&](const Invocation& command) { return is_one_of(command.program, kJobs); });
@@ -55,8 +55,8 @@ void check_background(const RunFacts& run, Reporter& reporter) {
 
 /// Commands that change nothing but the shell they run in.
 bool changes_only_its_shell(const Invocation& command) {
-  constexpr std::array<std::string_view, 8> kOwn = {"cd",    "export", "unset", "set",
-                                                    "umask", "alias",  "shopt", "ulimit"};
+  constexpr auto kOwn = std::to_array<std::string_view>(
+      {"cd", "export", "unset", "set", "umask", "alias", "shopt", "ulimit"});
   return is_one_of(command.program, kOwn) && command.redirections.empty();
 }
 
@@ -73,10 +73,10 @@ void check_effect(const RunFacts& run, Reporter& reporter) {
 
 /// Official images that say nothing about USER: their steps run as root.
 bool is_root_image(const StageFacts& stage) {
-  constexpr std::array<std::string_view, 18> kRoot = {
-      "alpine",     "debian",  "ubuntu",  "fedora", "centos",      "almalinux",
-      "rockylinux", "busybox", "python",  "node",   "golang",      "ruby",
-      "php",        "rust",    "openjdk", "gcc",    "amazonlinux", "buildpack-deps"};
+  constexpr auto kRoot = std::to_array<std::string_view>(
+      {"alpine", "debian", "ubuntu", "fedora", "centos", "almalinux", "rockylinux", "busybox",
+       "python", "node", "golang", "ruby", "php", "rust", "openjdk", "gcc", "amazonlinux",
+       "buildpack-deps"});
   const std::optional<NamedImage>& image = stage.bottom().image;
   return image && is_one_of(image->official(), kRoot);
 }

@@ -22,9 +22,10 @@ bool is_one_of(const ShellWord& word, const std::array<std::string_view, N>& wor
          std::find(words.begin(), words.end(), word.text) != words.end();
 }
 
-constexpr std::array<std::string_view, 3> kOpens = {"if", "while", "until"};
-constexpr std::array<std::string_view, 6> kGoesOn = {"then", "else", "elif", "do", "!", "time"};
-constexpr std::array<std::string_view, 3> kCloses = {"fi", "done", "}"};
+constexpr auto kOpens = std::to_array<std::string_view>({"if", "while", "until"});
+constexpr auto kGoesOn =
+    std::to_array<std::string_view>({"then", "else", "elif", "do", "!", "time"});
+constexpr auto kCloses = std::to_array<std::string_view>({"fi", "done", "}"});
 
 bool is_assignment(const ShellWord& word) {
   const std::size_t equals = word.text.find('=');

@@ -8,10 +8,10 @@ namespace strake::check {
 namespace {
 
 // The longest that fits wins, so longer ones come first.
-constexpr std::array<std::string_view, 11> kOperations = {";;&", ";;", ";&", ";", "&&", "||",
-                                                          "|&",  "|",  "&",  "(", ")"};
-constexpr std::array<std::string_view, 11> kRedirections = {"&>>", "&>", "<<<", "<<-", "<<", "<&",
-                                                            "<>",  "<",  ">>",  ">&",  ">|"};
+constexpr auto kOperations =
+    std::to_array<std::string_view>({";;&", ";;", ";&", ";", "&&", "||", "|&", "|", "&", "(", ")"});
+constexpr auto kRedirections = std::to_array<std::string_view>(
+    {"&>>", "&>", "<<<", "<<-", "<<", "<&", "<>", "<", ">>", ">&", ">|"});
 
 bool is_blank(char c) {
   return c == ' ' || c == '\t' || c == '\r';

@@ -79,10 +79,10 @@ bool has_word(const std::string& name, const std::array<std::string_view, N>& wo
 }
 
 bool names_a_secret(const std::string& name) {
-  constexpr std::array<std::string_view, 10> kSecret = {
-      "apikey",   "auth",  "credential", "credentials", "key",
-      "password", "pword", "passwd",     "secret",      "token"};
-  constexpr std::array<std::string_view, 3> kHarmless = {"public", "file", "version"};
+  constexpr auto kSecret =
+      std::to_array<std::string_view>({"apikey", "auth", "credential", "credentials", "key",
+                                       "password", "pword", "passwd", "secret", "token"});
+  constexpr auto kHarmless = std::to_array<std::string_view>({"public", "file", "version"});
   const std::string lower = dockerfile::to_lower(name);
   return has_word(lower, kSecret) && !has_word(lower, kHarmless);
 }

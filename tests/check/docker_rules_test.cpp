@@ -246,7 +246,7 @@ TEST(DockerRules, WhatStandsBeforeAnErrorIsChecked) {
 
 TEST(DockerRules, TriggersOfAStageAreCheckedWhereTheyRun) {
   EXPECT_THAT(docker("FROM scratch AS a\nONBUILD COPY $x /\nFROM a\n"),
-              ElementsAre("3: UndefinedVar: Usage of undefined variable '$xyz'"));
+              ElementsAre("3: UndefinedVar: Usage of undefined variable '$x'"));
 }
 
 }  // namespace

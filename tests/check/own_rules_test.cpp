@@ -109,6 +109,7 @@ TEST(OwnRules, AptMustNotAsk) {
   EXPECT_TRUE(found(kRule, "RUN bash -c \"apt-get update && apt-get install curl\""));
   EXPECT_TRUE(found(kRule, "RUN DEBIAN_FRONTEND=noninteractive /usr/bin/apt-get install curl"));
   EXPECT_TRUE(found(kRule, "RUN [\"apt-get\", \"install\", \"curl\"]"));
+  EXPECT_TRUE(found(kRule, "RUN apt-get install curl > /dev/null"));
   for (const char* call :
        {"apt-get install -y curl", "apt-get -y install curl", "apt-get -qy install curl",
         "apt-get install --yes curl", "apt-get install -qq curl", "yes | apt-get install curl",
@@ -238,6 +239,8 @@ TEST(OwnRules, FilesRemovedTooLate) {
                     "RUN apt-get update && apt-get install -y a\n"
                     "RUN rm -rf /var/lib/apt/lists/*"));
   EXPECT_FALSE(found(kRule, "RUN curl -o /tmp/x https://x && rm /tmp/x"));
+  const std::string clean = "RUN apt-get update && rm -rf /var/lib/apt/lists/*\n";
+  EXPECT_FALSE(found(kRule, clean + clean)) << "each cleans up behind itself";
   EXPECT_FALSE(found(kRule, "COPY a /a\nRUN rm /b /aa"));
   EXPECT_FALSE(found(kRule, "COPY a /a\nRUN rm $X/a && cd /x && rm a"));
   EXPECT_THAT(hits(kRule, "FROM debian:12 AS a\nCOPY x /x\nRUN rm /x\nFROM scratch\n"), IsEmpty());
