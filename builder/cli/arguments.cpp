@@ -66,11 +66,10 @@ std::string overview() {
       "      --version                 Show the version\n"
       "  -h, --help                    Show this help, or that of a verb\n"
       "\nExit status: 0 success, 1 the build failed or a check found something, 2 usage, 3 wrong "
-      "or missing input "
-      "(Dockerfile,\n"
-      "context, name), 4 registry or permissions, 5 not supported by this machine, 6 store or "
-      "disk,\n"
-      "128+n stopped by signal n.\n"
+      "or\n"
+      "missing input (Dockerfile, context, name), 4 registry or permissions, 5 not supported by "
+      "this\n"
+      "machine, 6 store or disk, 128+n stopped by signal n.\n"
       "\nDocker's words work too: \"strake buildx build\", \"strake image ls\", \"strake builder "
       "prune\".\n";
   return text;

@@ -55,13 +55,19 @@ std::string excerpt(const base::SourceRange& where, const Palette& palette) {
   return out + palette.dim(kRuler) + "\n";
 }
 
-std::string paragraph(const Finding& finding, const Palette& palette) {
+std::string headline(const Finding& finding, const Palette& palette) {
   const bool is_error = finding.severity == Severity::error;
-  std::string out = is_error ? palette.red("ERROR:") : palette.yellow("WARNING:");
-  out += " " + palette.bold(finding.rule) + "\n" + printable(finding.detail) + "\n\n";
-  out += printable(finding.where.file.string()) + ":" + std::to_string(finding.where.first_line) +
-         "\n" + excerpt(finding.where, palette);
-  return out;
+  const std::string word = is_error ? palette.red("ERROR:") : palette.yellow("WARNING:");
+  return word + " " + palette.bold(finding.rule) + "\n" + printable(finding.detail) + "\n\n";
+}
+
+/// All that was found at one place, then the place.
+std::string paragraphs(std::span<const Finding> of_one_place, const Palette& palette) {
+  std::string out;
+  for (const Finding& finding : of_one_place) out += headline(finding, palette);
+  const base::SourceRange& where = of_one_place.front().where;
+  return out + printable(where.file.string()) + ":" + std::to_string(where.first_line) + "\n" +
+         excerpt(where, palette) + "\n";
 }
 
 std::string indented(std::string_view text) {
@@ -172,9 +178,14 @@ std::string check_text(const CheckReport& report, Colour colour) {
   const Palette palette(colour == Colour::yes);
   std::string out;
   std::size_t errors = 0;
-  for (const Finding& finding : report.findings) {
-    out += paragraph(finding, palette) + "\n";
-    errors += finding.severity == Severity::error ? 1 : 0;
+  for (auto first = report.findings.begin(); first != report.findings.end();) {
+    const auto next = std::find_if(first, report.findings.end(), [&](const Finding& finding) {
+      return !(finding.where == first->where);
+    });
+    out += paragraphs({first, next}, palette);
+    errors += static_cast<std::size_t>(std::count_if(
+        first, next, [](const Finding& finding) { return finding.severity == Severity::error; }));
+    first = next;
   }
   if (report.error) return out;
   if (report.findings.empty()) return "Check complete, no warnings found.\n";

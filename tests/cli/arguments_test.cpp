@@ -206,9 +206,9 @@ TEST(Arguments, MisspelledWordsGetASuggestion) {
 }
 
 TEST(Arguments, RefusesWhatItCannotHonour) {
-  for (const char* flag : {"--secret", "--ssh", "--build-context", "--cache-from", "--cache-to",
-                           "--memory", "-m", "--cpu-quota", "--allow", "--check", "--call",
-                           "--attest", "--annotation", "--ulimit", "--shm-size", "--squash"})
+  for (const char* flag :
+       {"--secret", "--ssh", "--build-context", "--cache-from", "--cache-to", "--memory", "-m",
+        "--cpu-quota", "--allow", "--attest", "--annotation", "--ulimit", "--shm-size", "--squash"})
     EXPECT_THAT(refusal({"build", flag, "x", "."}),
                 HasSubstr("flag \"" + std::string(flag) + "\" is not supported: "));
   EXPECT_THAT(refusal({"build", "--secret=id=x", "."}), HasSubstr("\"--secret\" is not supported"));
@@ -263,8 +263,8 @@ TEST(Arguments, InsecureRegistriesAddUp) {
 
 TEST(Arguments, HelpIsCompleteAndForEveryVerb) {
   const std::string overview = parse_as<HelpCommand>({}).text;
-  for (const char* verb : {"build", "push", "pull", "images", "tag", "rmi", "inspect", "history",
-                           "import", "login", "logout", "prune", "doctor", "version"}) {
+  for (const char* verb : {"build", "check", "push", "pull", "images", "tag", "rmi", "inspect",
+                           "history", "import", "login", "logout", "prune", "doctor", "version"}) {
     EXPECT_THAT(overview, HasSubstr(std::string("  ") + verb));
     const std::string text = parse_as<HelpCommand>({verb, "--help"}).text;
     EXPECT_THAT(text, HasSubstr(std::string("Usage: strake ") + verb + " [OPTIONS]"));
@@ -275,6 +275,38 @@ TEST(Arguments, HelpIsCompleteAndForEveryVerb) {
       EXPECT_LE(end - at, 100U) << text.substr(at, end - at);
     }
   }
+}
+
+TEST(Arguments, CheckTakesWhatNamesADockerfile) {
+  const auto command = parse_as<CheckCommand>(
+      {"check", "--build-arg", "A=1", "--target", "prod", "--format", "sarif", "--error", "app"});
+  EXPECT_EQ(command.request.context, "app");
+  EXPECT_THAT(command.request.build_args, ElementsAre(Pair("A", "1")));
+  EXPECT_EQ(command.request.target, "prod");
+  EXPECT_EQ(command.format, CheckFormat::sarif);
+  EXPECT_TRUE(command.findings_are_errors);
+  EXPECT_FALSE(command.dockerfile_from_stdin);
+
+  EXPECT_EQ(parse_as<CheckCommand>({"check"}).request.context, ".");
+  EXPECT_EQ(parse_as<CheckCommand>({"check", "-f", "a/b"}).request.dockerfile, "a/b");
+  EXPECT_TRUE(parse_as<CheckCommand>({"check", "-"}).dockerfile_from_stdin);
+  EXPECT_TRUE(parse_as<CheckCommand>({"check", "-f", "-", "app"}).dockerfile_from_stdin);
+  EXPECT_TRUE(parse_as<CheckCommand>({"check", "--list"}).list);
+  EXPECT_EQ(parse_as<CheckCommand>({"check", "--explain", "X"}).explain, "X");
+  EXPECT_THAT(refusal({"check", "--format", "xml"}), HasSubstr("use text, json or sarif"));
+  EXPECT_THAT(refusal({"check", "-f", "x", "-"}), HasSubstr("from stdin"));
+}
+
+TEST(Arguments, ABuildCanBeAskedToCheckOnly) {
+  const auto command = parse_as<CheckCommand>(
+      {"build", "--check", "--target", "a", "--build-arg", "B=1", "-f", "x", "."});
+  EXPECT_EQ(command.request.target, "a");
+  EXPECT_EQ(command.request.dockerfile, "x");
+  EXPECT_EQ(command.format, CheckFormat::text);
+  EXPECT_EQ(parse_as<CheckCommand>({"build", "--call=check,format=json", "."}).format,
+            CheckFormat::json);
+  EXPECT_EQ(build({"--call=build", "."}).context, ".");
+  EXPECT_THAT(refusal({"build", "--call=outline", "."}), HasSubstr("--call=check"));
 }
 
 TEST(Arguments, VersionInDockersSpellings) {

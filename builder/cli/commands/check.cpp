@@ -46,7 +46,9 @@ dockerfile::SourceFile read_source(const CheckCommand& command,
                                    const std::optional<builder::OpenedContext>& context) {
   if (command.dockerfile_from_stdin || !context)
     return {"-", read_stdin(dockerfile::Limits().file_bytes, "Dockerfile on stdin")};
-  return builder::read_dockerfile(*context, command.request.dockerfile);
+  const dockerfile::SourceFile source =
+      builder::read_dockerfile(*context, command.request.dockerfile);
+  return {source.path().lexically_normal(), std::string(source.text())};  // not "./Dockerfile"
 }
 
 /// Relative to the current directory, as code hosts want it, when the file is below that.
