@@ -114,7 +114,7 @@ void StagePlanner::check_remote_flags(const dockerfile::Add& add,
   });
   if (add.checksum && sources.size() + add.transfer.heredocs.size() != 1)
     throw Error(ErrorCode::invalid_input, "ADD --checksum needs exactly one source");
-  if (add.checksum && !is_remote(sources.front()))
+  if (add.checksum && (sources.empty() || !is_remote(sources.front())))
     throw Error(ErrorCode::invalid_input, "ADD --checksum needs a remote source")
         .hint("files of the build context are compared by content anyway");
   if (add.keep_git_dir && !git)

@@ -27,6 +27,7 @@ std::string refusal(std::string_view word) {
   }
 }
 
+// Rule 47: a path that ends in .git, the schemes git and ssh, and user@host:path are git.
 TEST(GitUrlParse, TakesTheFormsThatAreGit) {
   struct Row {
     const char* word;

@@ -5,6 +5,7 @@
 namespace strake::dockerfile {
 namespace {
 
+// Rule 47: what a source of ADD is depends on its form alone.
 TEST(AddSourceClassify, GoesByTheForm) {
   struct Row {
     const char* word;
@@ -44,6 +45,7 @@ TEST(ContextClassify, GoesByTheForm) {
   EXPECT_EQ(classify_context("https://host/Dockerfile"), ContextKind::http);
 }
 
+// Rule 46: a file is named like the last element of the path.
 TEST(UrlFileName, IsTheLastElementOfThePath) {
   struct Row {
     const char* url;

@@ -182,6 +182,46 @@ TEST(Instructions, GiveTheUserToDirectoriesOnly) {
   EXPECT_EQ(operations<MakeDirectory>(plan)[0].user, "app");
 }
 
+// Rule 46: ADD names what a URL gives by the last element of its path, and unpacks it only if told.
+TEST(Instructions, FetchUrlsToFiles) {
+  const BuildPlan plan =
+      plan_of("FROM scratch\nADD https://h/d/f.tar?q=1 /x/\nADD --unpack=true http://h/ /y\n");
+  const std::vector<FetchFile> fetches = operations<FetchFile>(plan);
+  EXPECT_EQ(fetches[0].url, "https://h/d/f.tar?q=1");
+  EXPECT_EQ(fetches[0].path, "/0/f.tar");
+  EXPECT_EQ(fetches[1].path, "/0/__unnamed__");
+  const std::vector<Copy> copies = operations<Copy>(plan);
+  EXPECT_THAT(copies[0].sources, ElementsAre("/0/f.tar"));
+  EXPECT_EQ(copies[0].destination, "/x/");
+  EXPECT_FALSE(copies[0].extract);
+  EXPECT_EQ(copies[1].destination, "/y");
+  EXPECT_TRUE(copies[1].extract);
+}
+
+// Rule 47: a URL is a git repository if its path ends in ".git"; a name on GitHub is a file of
+// ADD's.
+TEST(Instructions, TellRepositoriesFromFiles) {
+  const BuildPlan plan = plan_of(
+      "FROM scratch\nADD https://h/r.git#v1:sub git@h:r /x/\nADD https://github.com/a/b /y/\n"
+      "ADD github.com/a/b /z/\n");
+  EXPECT_THAT(operations<FetchGit>(plan), SizeIs(2));
+  EXPECT_THAT(operations<FetchFile>(plan), SizeIs(1));
+  EXPECT_THAT(operations<Copy>(plan).back().sources, ElementsAre("github.com/a/b"));
+}
+
+// Rule 48: --checksum is for one remote source, and part of the step.
+TEST(Instructions, TakeAChecksumOfOneRemoteSource) {
+  const std::string digest = "sha256:" + std::string(64, 'a');
+  const BuildPlan plan =
+      plan_of("FROM scratch\nARG D=" + digest + "\nADD --checksum=$D https://h/f /\n");
+  EXPECT_EQ(operations<FetchFile>(plan)[0].checksum, digest);
+  const std::string flag = "ADD --checksum=" + digest;
+  EXPECT_THAT(failure_of(flag + " a /x/\n"), HasSubstr("needs a remote source"));
+  EXPECT_THAT(failure_of(flag + " <<E /x/\ntext\nE\n"), HasSubstr("needs a remote source"));
+  EXPECT_THAT(failure_of(flag + " https://h/a https://h/b /x/\n"), HasSubstr("exactly one"));
+  EXPECT_THAT(failure_of(flag + " https://h/a <<E /x/\nE\n"), HasSubstr("exactly one"));
+}
+
 // Rule 51: --from is the number of a stage, a stage's name, or an image of the target's platform.
 TEST(Instructions, CopyFromStagesBeforeImages) {
   const StageGraph graph =

@@ -202,7 +202,6 @@ TEST(Planner, LabelsOfTheCommandLineWin) {
 TEST(Planner, RefusesWhatItWouldOtherwiseIgnoreAtItsLine) {
   EXPECT_THAT(failure_of("FROM scratch\nRUN --device=gpu x\n"),
               HasSubstr("RUN --device is not supported by this version of strake | line 2"));
-  EXPECT_THAT(failure_of("FROM scratch\nADD https://example.com/x /\n"), HasSubstr("line 2"));
   EXPECT_THAT(failure_of("FROM scratch\nRUN --security=insecure x\n"), HasSubstr("not allowed"));
   EXPECT_THAT(failure_of("FROM scratch\nCOPY --chmod=9 x /\n"), HasSubstr("line 2"));
   EXPECT_THAT(failure_of("FROM scratch\nSTOPSIGNAL NOPE\n"), HasSubstr("line 2"));
