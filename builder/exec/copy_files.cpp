@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
+
 #include "builder/dockerfile/file_mode.h"
 #include "builder/exec/accounts.h"
 #include "builder/exec/layer_paths.h"
@@ -9,6 +11,7 @@
 #include "layers/archive/compression.h"
 #include "layers/base/error.h"
 #include "layers/snapshot/apply.h"
+#include "layers/snapshot/xattr_policy.h"
 
 namespace strake::builder {
 namespace {
@@ -17,6 +20,8 @@ using base::Error;
 using base::ErrorCode;
 using layers::EntryType;
 using layers::TarEntry;
+
+constexpr layers::Limits kArchiveLimits{.clamp_parent_components = true};
 
 class Copier {
  public:
@@ -144,7 +149,7 @@ class Copier {
         std::make_unique<base::FileSource>(std::move(archive), file.source_path), *compression);
     try {
       layers::apply_layer(*tar, root.get(),
-                          {.xattrs = store_.xattr_namespace(), .overlay_form = false});
+                          {.xattrs = store_.xattr_namespace(), .limits = kArchiveLimits});
     } catch (Error& error) {
       error.add_context("unpacking " + base::quoted(file.source_path));
       throw;
@@ -160,15 +165,36 @@ class Copier {
     const std::vector<SelectedSource> content =
         select_files(everything, {.root = tree, .shown_name = "the archive"});
     draft_.require_directory(destination_, made_);
+    if (is_opaque(content.front().entries.front())) remove_all_in(destination_);
     for (const SelectedEntry& entry : std::span(content.front().entries).subspan(1)) {
       const std::string path = join_path(destination_, entry.path);
+      if (S_ISCHR(entry.status.st_mode) && entry.status.st_rdev == 0) {
+        draft_.remove(path);
+        continue;
+      }
       TarEntry drafted = entry_of(path, entry.status);
       drafted.link_target = entry.link_target;
       drafted.xattrs = entry.xattrs;
       if (owner_) drafted.uid = owner_->uid;
       if (owner_) drafted.gid = owner_->gid;
       draft_.replace(std::move(drafted), content_of(entry, tree));
+      if (S_ISDIR(entry.status.st_mode) && is_opaque(entry)) remove_all_in(path);
     }
+  }
+
+  /// Whiteouts in an archive take away what is there, as in docker: a layer could not carry files
+  /// of such names anyway.
+  bool is_opaque(const SelectedEntry& directory) const {
+    const base::Xattr mark(layers::opaque_xattr(store_.xattr_namespace()), "y");
+    return std::find(directory.xattrs.begin(), directory.xattrs.end(), mark) !=
+           directory.xattrs.end();
+  }
+
+  void remove_all_in(const std::string& directory) {
+    const auto status = draft_.below().lstat(directory);
+    if (!status || !S_ISDIR(status->st_mode)) return;
+    for (const std::string& name : draft_.below().list(directory))
+      draft_.remove(join_path(directory, name));
   }
 
   // ---- Entries ----

@@ -6,6 +6,7 @@
 
 #include <utility>
 
+#include "builder/exec/layer_paths.h"
 #include "layers/base/error.h"
 #include "layers/base/stream.h"
 
@@ -62,6 +63,7 @@ LayerDraft::Kind LayerDraft::kind(const std::string& path) const {
     if (parent != entries_.end() && parent->second.entry.type != EntryType::directory)
       return Kind::absent;
   }
+  if (is_removed(path)) return Kind::absent;
   const auto status = below_.lstat(path);
   if (!status) return Kind::absent;
   return S_ISDIR(status->st_mode) ? Kind::directory : Kind::other;
@@ -76,7 +78,7 @@ void LayerDraft::require_directory(std::string_view path, const NewDirectory& ma
         throw Error(ErrorCode::invalid_input, base::quoted("/" + part) + " is not a directory");
       continue;
     }
-    const auto status = below_.lstat(part);
+    const auto status = is_removed(part) ? std::nullopt : below_.lstat(part);
     if (status && !S_ISDIR(status->st_mode))
       throw Error(ErrorCode::invalid_input, base::quoted("/" + part) + " is not a directory");
     TarEntry entry;
@@ -91,7 +93,7 @@ void LayerDraft::require_directory(std::string_view path, const NewDirectory& ma
       entry.gid = made.gid;
       entry.mtime.tv_sec = kMadeFromNothingMtime;
     }
-    entries_.emplace(std::move(part), Drafted{std::move(entry), {}});
+    insert(std::move(entry), {});
   }
 }
 
@@ -105,14 +107,45 @@ void LayerDraft::put(TarEntry entry, DraftContent content) {
   if (!directory && there == Kind::directory)
     throw Error(ErrorCode::invalid_input,
                 "cannot copy a file to " + base::quoted("/" + entry.path) + ": it is a directory");
-  const std::string path = entry.path;
-  entries_.insert_or_assign(path, Drafted{std::move(entry), std::move(content)});
+  insert(std::move(entry), std::move(content));
 }
 
 void LayerDraft::replace(TarEntry entry, DraftContent content) {
   if (entry.type != EntryType::directory) remove_below(entry.path);
+  insert(std::move(entry), std::move(content));
+}
+
+/// Something in the place of what was removed hides it by itself, but a directory would show what
+/// its predecessor had: so that is removed piece by piece.
+void LayerDraft::insert(TarEntry entry, DraftContent content) {
   const std::string path = entry.path;
+  const auto names = removed_.find(parent_path(path));
+  const bool was_removed = names != removed_.end() && names->second.erase(last_component(path)) > 0;
+  if (was_removed && entry.type == EntryType::directory) {
+    const auto status = below_.lstat(path);
+    if (status && S_ISDIR(status->st_mode))
+      for (std::string& name : below_.list(path)) removed_[path].insert(std::move(name));
+  }
   entries_.insert_or_assign(path, Drafted{std::move(entry), std::move(content)});
+}
+
+void LayerDraft::remove(const std::string& path) {
+  remove_below(path);
+  entries_.erase(path);
+  for (auto names = removed_.begin(); names != removed_.end();)
+    names = names->first == path || names->first.starts_with(path + "/") ? removed_.erase(names)
+                                                                         : std::next(names);
+  if (!is_removed(path) && below_.lstat(path))
+    removed_[std::string(parent_path(path))].insert(last_component(path));
+}
+
+/// Whether `path` of the layers below, or a directory it is in, was taken away.
+bool LayerDraft::is_removed(std::string_view path) const {
+  for (; !removed_.empty() && !path.empty(); path = parent_path(path)) {
+    const auto names = removed_.find(parent_path(path));
+    if (names != removed_.end() && names->second.contains(last_component(path))) return true;
+  }
+  return false;
 }
 
 void LayerDraft::remove_below(const std::string& path) {
@@ -124,8 +157,19 @@ void LayerDraft::remove_below(const std::string& path) {
 
 void LayerDraft::write(layers::LayerWriter& writer) const {
   std::map<std::pair<std::uint64_t, std::uint64_t>, std::string> linked;  // inode → first path
+  const auto write_removed = [&](const std::string& directory) {
+    const auto names = removed_.find(directory);
+    if (names == removed_.end()) return;
+    for (const std::string& name : names->second) writer.add_whiteout(join_path(directory, name));
+  };
+  write_removed("");
   for (const auto& [path, drafted] : entries_) {
     const DraftContent& content = drafted.content;
+    if (drafted.entry.type == EntryType::directory) {
+      writer.add(drafted.entry);
+      write_removed(path);
+      continue;
+    }
     if (drafted.entry.type != EntryType::file) {
       writer.add(drafted.entry);
       continue;

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -50,7 +51,11 @@ class LayerDraft {
   /// The same, but takes away what is in the way: how archives are unpacked.
   void replace(layers::TarEntry entry, DraftContent content = {});
 
-  bool empty() const { return entries_.empty(); }
+  /// Takes away what is at `path` by now, of the layers below too. Its parents must have been
+  /// required.
+  void remove(const std::string& path);
+
+  bool empty() const { return entries_.empty() && removed_.empty(); }
   const base::RootedDirectory& below() const noexcept { return below_; }
 
   /// Writes everything in the order layers have. Files that change while they are read throw
@@ -69,10 +74,13 @@ class LayerDraft {
     DraftContent content;
   };
 
+  void insert(layers::TarEntry entry, DraftContent content);
   void remove_below(const std::string& path);
+  bool is_removed(std::string_view path) const;
 
   const base::RootedDirectory& below_;
   std::map<std::string, Drafted, PathBefore> entries_;
+  std::map<std::string, std::set<std::string>, std::less<>> removed_;  // names, by directory
 };
 
 /// The layer entry of something that exists: type, permissions, owner, times and, where they apply,

@@ -51,6 +51,10 @@ std::string normalise_entry_path(std::string_view path, const Limits& limits) {
     const std::string_view component = path.substr(0, path.find('/'));
     path.remove_prefix(std::min(path.size(), component.size() + 1));
     if (component.empty() || component == ".") continue;
+    if (component == ".." && limits.clamp_parent_components) {
+      result.resize(result.rfind('/') == std::string::npos ? 0 : result.rfind('/'));
+      continue;
+    }
     if (component == "..")
       throw Error(ErrorCode::corrupt, "the tar has a path with \"..\", which may leave the layer");
     if (component.size() > limits.path_component_bytes)

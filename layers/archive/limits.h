@@ -15,6 +15,9 @@ struct Limits {
   std::size_t xattrs = 64;                 // of an entry, dropped ones included
   std::size_t xattr_value_bytes = 64 << 10;
   std::uint64_t entries = 5'000'000;
+  /// Whether ".." in the path of an entry goes up, but not above the root, as ADD does with the
+  /// archives of users. Else it is refused: no layer has a reason for it.
+  bool clamp_parent_components = false;
 
   /// Of the uncompressed archive; holes of sparse files count as if they were stored.
   std::uint64_t uncompressed_bytes = std::uint64_t{64} << 30;

@@ -47,7 +47,7 @@ class LayerUnpacker {
         buffer_(base::kStreamBufferBytes) {}
 
   ApplyResult unpack(base::ByteSource& tar) {
-    TarReader reader(tar);
+    TarReader reader(tar, options_.limits);
     while (std::optional<TarEntry> entry = reader.next()) {
       ++result_.entries;
       try {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "layers/archive/limits.h"
 #include "layers/base/stream.h"
 #include "layers/snapshot/xattr_policy.h"
 
@@ -18,6 +19,7 @@ struct ApplyOptions {
     std::uint32_t uid, gid;
   };
   std::optional<Owner> owner = std::nullopt;
+  Limits limits = {};
 };
 
 struct ApplyResult {

@@ -25,13 +25,6 @@
 namespace strake::layers {
 namespace {
 
-TarEntry whiteout_entry(std::string path) {
-  TarEntry entry;
-  entry.path = std::move(path);
-  entry.mode = 0;
-  return entry;
-}
-
 void write_content(TreeEntry& entry, TarWriter& tar, std::span<std::byte> buffer) {
   tar.begin(entry.tar);
   for (std::uint64_t left = entry.tar.size_bytes; left > 0;) {
@@ -65,13 +58,13 @@ void write_tree_as_tar(int tree, TarWriter& tar, const DiffOptions& options) {
   TreeEntries entries(tree, options.xattrs, options.overlay_form);
   std::vector<std::byte> buffer(base::kStreamBufferBytes);
   if (options.overlay_form && entries.root_is_opaque())
-    tar.add(whiteout_entry(std::string(kOpaqueName)));
+    tar.add(marker_entry(std::string(kOpaqueName)));
 
   TreeEntry entry;
   while (entries.next(entry)) {
     if (entry.whiteout) {
       const auto [directory, name] = split_path(entry.tar.path);
-      tar.add(whiteout_entry(join_path(directory, whiteout_name(name))));
+      tar.add(marker_entry(join_path(directory, whiteout_name(name))));
       continue;
     }
     clamp(entry, entries, options);
@@ -81,7 +74,7 @@ void write_tree_as_tar(int tree, TarWriter& tar, const DiffOptions& options) {
       tar.add(entry.tar);
     }
     if (entry.opaque && options.overlay_form)
-      tar.add(whiteout_entry(join_path(entry.tar.path, kOpaqueName)));
+      tar.add(marker_entry(join_path(entry.tar.path, kOpaqueName)));
   }
 }
 

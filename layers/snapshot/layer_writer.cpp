@@ -77,6 +77,7 @@ struct LayerWriter::State {
   void go_to(std::string_view directory);
   void leave_directory();
   void add(const TarEntry& given);
+  void add_whiteout(const std::string& path);
   void add_directory(const TarEntry& entry, const std::string& name);
   void add_hard_link(TarEntry& entry, const std::string& name);
   /// Makes the file; `fill(file)` writes the bytes to it and to the tar.
@@ -160,6 +161,17 @@ void LayerWriter::State::add(const TarEntry& given) {
   }
   tar.add(entry);
   last_path = std::move(entry.path);
+}
+
+void LayerWriter::State::add_whiteout(const std::string& path) {
+  const auto [directory, name] = split_path(path);
+  if (last_path != directory)
+    throw Error(ErrorCode::system, "internal error: the whiteout of " + base::quoted(path) +
+                                       " does not follow its directory");
+  go_to(directory);
+  if (const int error = create_whiteout(stack.top(), std::string(name)); error != 0)
+    throw system_error(error, "create whiteout", path);
+  tar.add(marker_entry(join_path(directory, whiteout_name(name))));
 }
 
 void LayerWriter::State::add_directory(const TarEntry& entry, const std::string& name) {
@@ -282,6 +294,10 @@ void LayerWriter::add_file(const TarEntry& entry, int content) {
   state_->add_file(entry, [&](const TarEntry& checked, FileDescriptor& file) {
     state_->copy_content(checked, content, file);
   });
+}
+
+void LayerWriter::add_whiteout(const std::string& path) {
+  state_->add_whiteout(path);
 }
 
 bool LayerWriter::empty() const noexcept {

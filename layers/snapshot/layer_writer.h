@@ -24,7 +24,7 @@ struct LayerWriterOptions {
 /// and WORKDIR, which know what they add and so need no upper directory.
 ///
 /// Entries come in the order of path_before (diff.h), each path once, parents (with the metadata
-/// they shall have) before children, without whiteouts. One thread at a time.
+/// they shall have) before children; the whiteouts of a directory right after it, sorted. One thread at a time.
 class LayerWriter {
  public:
   /// Writes the tree into `work/tree`, which it makes.
@@ -42,6 +42,9 @@ class LayerWriter {
   void add(const TarEntry& entry, base::ByteSource& content);
   /// The same from an open file; shares its blocks where the file system can (reflink).
   void add_file(const TarEntry& entry, int content);
+
+  /// Says that `path` of the layers below is gone.
+  void add_whiteout(const std::string& path);
 
   /// Whether nothing was added.
   bool empty() const noexcept;

@@ -1,5 +1,7 @@
 #include "layers/snapshot/whiteout.h"
 
+#include <utility>
+
 namespace strake::layers {
 
 WhiteoutName parse_whiteout(std::string_view name) {
@@ -16,6 +18,13 @@ WhiteoutName parse_whiteout(std::string_view name) {
 
 std::string whiteout_name(std::string_view target) {
   return std::string(kWhiteoutPrefix).append(target);
+}
+
+TarEntry marker_entry(std::string path) {
+  TarEntry entry;
+  entry.path = std::move(path);
+  entry.mode = 0;
+  return entry;
 }
 
 }  // namespace strake::layers

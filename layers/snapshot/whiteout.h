@@ -3,6 +3,8 @@
 #include <string>
 #include <string_view>
 
+#include "layers/archive/tar_entry.h"
+
 namespace strake::layers {
 
 /// What the name of a tar entry says. Spec: image-spec layer.md, "Whiteouts".
@@ -26,5 +28,8 @@ WhiteoutName parse_whiteout(std::string_view name);
 
 /// The name that says "`target` is gone".
 std::string whiteout_name(std::string_view target);
+
+/// The tar entry of a marker: an empty file with no permissions and no time.
+TarEntry marker_entry(std::string path);
 
 }  // namespace strake::layers
