@@ -65,7 +65,8 @@ std::optional<std::uint64_t> number(std::string_view text) {
 /// Seconds since 1970 of an HTTP date in its present form (RFC 9110, 5.6.7).
 std::optional<std::int64_t> http_date(std::string_view text) {
   std::tm date{};
-  const char* end = ::strptime(std::string(text).c_str(), "%a, %d %b %Y %H:%M:%S GMT", &date);
+  const std::string value(text);
+  const char* end = ::strptime(value.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &date);
   if (end == nullptr || *end != '\0') return std::nullopt;
   return ::timegm(&date);
 }
