@@ -132,9 +132,9 @@ training_image() {
       --build-arg "VOCABULARY_URL=http://$server/vocab.bpe" \
       --build-arg "VOCABULARY_CHECKSUM=$checksum" "$@" training-image
   }
-  weights_layer() { skopeo inspect --tls-verify=false "docker://$image" |
+  weights_layer() { skopeo inspect --raw --tls-verify=false "docker://$image" |
     python3 -c 'import json, sys
-print(max(json.load(sys.stdin)["LayersData"][1:], key=lambda layer: layer["Size"])["Digest"])'; }
+print(max(json.load(sys.stdin)["layers"][1:], key=lambda layer: layer["size"])["digest"])'; }
   rebuild
   local first
   first=$(weights_layer)
@@ -161,10 +161,9 @@ print(max(json.load(sys.stdin)["LayersData"][1:], key=lambda layer: layer["Size"
   after=$(find "$work/registry/data" -name data -type f -size +1M | wc -l)
   equal "nothing large was pushed" "$after" "$before"
 
-  echo 'something else' >files/vocab.bpe
-  refused 3 "a file with another checksum" 'checksum' "$strake" build --no-cache \
+  refused 3 "a file that is not the one that is meant" 'checksum' "$strake" build \
     --build-arg BASE=localhost/python --build-arg "VOCABULARY_URL=http://$server/vocab.bpe" \
-    --build-arg "VOCABULARY_CHECKSUM=$checksum" training-image
+    --build-arg "VOCABULARY_CHECKSUM=sha256:$(printf '%064d' 0)" training-image
 }
 
 cpp_scratch() {
@@ -261,7 +260,7 @@ cross_compile() {
   example cross-compile
   local image=$registry/hello
   build --build-arg BASE=localhost/debian --platform linux/amd64,linux/arm64 -t "$image" --push cross-compile
-  equal "the packages are installed once" "$(executed | grep -c 'apt/lists\|/var/lib/apt')" 1
+  equal "the packages are installed once" "$(executed | grep -c 'target=/var/lib/apt')" 1
   for target in amd64 arm64; do
     contains "compiled for $target by this machine" "$(cat log)" "compiling for $target on $(uname -m)"
   done
@@ -416,8 +415,8 @@ apt_packages() {
   rebuild() { build --build-arg BASE=localhost/debian -t app "$@" apt-packages; }
   rebuild -o tree
   equal "numpy is there" "$(chroot tree python3 -c 'import numpy; print(numpy.arange(4).sum())')" 6
-  equal "no list, archive or temporary file is in the image" \
-    "$(find tree/var/lib/apt tree/var/cache/apt tree/tmp -type f | head -n 3)" ""
+  equal "no list, package or temporary file is in the image" \
+    "$(find tree/var/lib/apt/lists tree/var/cache/apt tree/tmp -type f ! -name lock)" ""
   [ ! -e tree/packages ] || fail "a mount point is in the image"
   sed -i '/^less$/d' apt-packages/packages/tools.txt
   rebuild

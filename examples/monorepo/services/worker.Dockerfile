@@ -13,12 +13,12 @@ ENV PYTHONDONTWRITEBYTECODE=1
 WORKDIR /app
 COPY --from=shared --exclude=**/tests company ./company
 COPY --parents config/defaults.json config/worker.json ./
-COPY --parents --exclude=**/tests worker/**/*.py ./
+COPY --parents --exclude=**/test_*.py worker/**/*.py ./
 
 # test adds the tests and their data, and is built only when asked for.
 FROM code AS test
 COPY --parents worker/tests worker/fixtures ./
-RUN python3 -m unittest discover --start-directory worker/tests --top-level-directory .
+RUN python3 -m unittest worker/tests/test_*.py
 
 # release is the image.
 FROM code AS release
