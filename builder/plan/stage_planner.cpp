@@ -5,6 +5,7 @@
 
 #include "builder/dockerfile/expansion.h"
 #include "builder/dockerfile/glob.h"
+#include "builder/dockerfile/limits.h"
 #include "builder/dockerfile/ports.h"
 #include "builder/dockerfile/signal.h"
 #include "builder/plan/go_format.h"
@@ -41,11 +42,27 @@ void set_image_variable(std::vector<std::string>& env, const std::string& name,
   env.push_back(name + "=" + value);
 }
 
+Error too_many_variables() {
+  return Error(ErrorCode::invalid_input,
+               "more than " + std::to_string(dockerfile::kMaxVariables) + " variables");
+}
+
 }  // namespace
 
 void Environment::set(const std::string& name, const std::string& value) {
-  std::erase_if(variables_, [&](const auto& variable) { return variable.first == name; });
+  const auto known = std::find_if(variables_.begin(), variables_.end(),
+                                  [&](const auto& variable) { return variable.first == name; });
+  if (known != variables_.end()) {
+    bytes_ -= known->first.size() + known->second.size();
+    variables_.erase(known);
+  }
   variables_.emplace_back(name, value);
+  bytes_ += name.size() + value.size();
+  if (variables_.size() > dockerfile::kMaxVariables) throw too_many_variables();
+  if (bytes_ > dockerfile::kMaxEnvironmentBytes)
+    throw Error(ErrorCode::invalid_input, "the environment is larger than " +
+                                              std::to_string(dockerfile::kMaxEnvironmentBytes) +
+                                              " bytes, more than any process can be given");
 }
 
 std::optional<std::string_view> Environment::find(std::string_view name) const {
@@ -117,6 +134,7 @@ void StagePlanner::plan(const dockerfile::Arg& arg) {
     if (is_proxy_arg(name)) declared_proxies_.insert(name);
     if (std::find(state_.arg_names.begin(), state_.arg_names.end(), name) == state_.arg_names.end())
       state_.arg_names.push_back(name);
+    if (state_.arg_names.size() > dockerfile::kMaxVariables) throw too_many_variables();
     text += " " + name + (value ? "=" + *value : "");
   }
   add_history(text);
@@ -292,8 +310,7 @@ StepId StagePlanner::add_source(Operation operation, std::optional<StepId> paren
 }
 
 void StagePlanner::add_step(Operation operation) {
-  state_.file_system =
-      add_source(std::move(operation), state_.file_system, instruction_->original);
+  state_.file_system = add_source(std::move(operation), state_.file_system, instruction_->original);
 }
 
 void StagePlanner::add_history(std::string created_by, bool of_last_step) {

@@ -14,12 +14,14 @@ namespace strake::plan {
 /// Environment of a build: "last set" order, as RUN gets it.
 class Environment {
  public:
-  void set(const std::string& name, const std::string& value);  // moves the name to the end
+  /// Moves the name to the end. Throws Error(invalid_input) beyond the limits (limits.h).
+  void set(const std::string& name, const std::string& value);
   std::optional<std::string_view> find(std::string_view name) const;
   std::vector<std::string> list() const;  // "NAME=value"
 
  private:
   std::vector<std::pair<std::string, std::string>> variables_;
+  std::size_t bytes_ = 0;  // of names and values
 };
 
 /// What a stage hands to stages that are built from it, and to the image.

@@ -143,6 +143,17 @@ TEST(Instructions, LetBuildArgsOverrideThePlatform) {
   EXPECT_THAT(plan_of(text, {}, options).config.config.env[2], "b=mine");
 }
 
+TEST(Instructions, RefuseAnEnvironmentThatNoProcessCanHave) {
+  std::string text = "ENV A=" + std::string(1 << 19, 'x') + "\n";
+  for (const char* name : {"B", "C", "D"}) text += "ENV " + std::string(name) + "=$A\n";
+  EXPECT_THAT(failure_of(text), HasSubstr("the environment is larger than 2097152 bytes"));
+  for (const std::string keyword : {"ENV", "ARG"}) {
+    text = keyword;
+    for (int i = 0; i < 10'001; ++i) text += " v" + std::to_string(i) + "=";
+    EXPECT_THAT(failure_of(text + "\n"), HasSubstr("more than 10000 variables"));
+  }
+}
+
 // Rule 25: an unset variable expands to nothing.
 TEST(Instructions, TakeUnsetVariablesForEmpty) {
   EXPECT_THAT(config_of("ENV a=x${NONE}y$NONE\n").env, ElementsAre(kPath, "a=xy"));
