@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "builder/exec/layer_paths.h"
 #include "builder/exec/step_keys.h"
 #include "builder/exec/tree_copy.h"
 #include "layers/base/error.h"
@@ -23,6 +24,35 @@ Error not_given(std::string message, const std::string& id, const std::vector<st
   const std::string near = base::nearest(id, ids);
   error.set_hint(near.empty() ? advice : "did you mean " + base::quoted(near) + "?");
   return error;
+}
+
+/// Whether a file, not a directory, is mounted.
+bool is_file(const plan::Mount& mount, const std::optional<MountSource>& source) {
+  if (mount.options.type == MountType::secret || mount.options.type == MountType::ssh) return true;
+  if (mount.options.type != MountType::bind) return false;
+  const auto status = source->stack.root().stat(mount.options.source);
+  return status && !S_ISDIR(status->st_mode);
+}
+
+/// Mounts inside of a read-only one need their places in it before it becomes read-only.
+void make_places(const plan::Run& run, const MountSources& sources) {
+  for (std::size_t outer = 0; outer < run.mounts.size(); ++outer) {
+    const dockerfile::Mount& options = run.mounts[outer].options;
+    if (options.type != MountType::bind || !options.read_only) continue;
+    const base::RootedDirectory& root = sources[outer]->stack.root();
+    for (std::size_t inner = outer + 1; inner < run.mounts.size(); ++inner) {
+      const std::string& target = run.mounts[inner].options.target;
+      if (!target.starts_with(options.target + "/")) continue;
+      const std::string place = options.source + target.substr(options.target.size());
+      if (root.stat(place)) continue;
+      if (is_file(run.mounts[inner], sources[inner])) {
+        root.make_directories(parent_path(place), 0755);
+        root.create_file(place, 0444);
+      } else {
+        root.make_directories(place, 0755);
+      }
+    }
+  }
 }
 
 }  // namespace
@@ -49,6 +79,7 @@ RunMounts::RunMounts(const plan::Run& run, const MountSources& sources, Machine&
                      RunGrants grants, std::stop_token stop,
                      std::function<void(const std::string&)> note)
     : machine_(machine), grants_(grants), stop_(std::move(stop)), note_(std::move(note)) {
+  make_places(run, sources);
   for (std::size_t i = 0; i < run.mounts.size(); ++i) {
     const plan::Mount& mount = run.mounts[i];
     const MountSource* source = sources[i] ? &*sources[i] : nullptr;
