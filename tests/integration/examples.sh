@@ -161,7 +161,7 @@ print(max(json.load(sys.stdin)["layers"][1:], key=lambda layer: layer["size"])["
   after=$(find "$work/registry/data" -name data -type f -size +1M | wc -l)
   equal "nothing large was pushed" "$after" "$before"
 
-  refused 3 "a file that is not the one that is meant" 'checksum' "$strake" build \
+  refused 1 "a file that is not the one that is meant" 'checksum' "$strake" build \
     --build-arg BASE=localhost/python --build-arg "VOCABULARY_URL=http://$server/vocab.bpe" \
     --build-arg "VOCABULARY_CHECKSUM=sha256:$(printf '%064d' 0)" training-image
 }
