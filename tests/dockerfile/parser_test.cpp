@@ -284,8 +284,10 @@ TEST(Heredoc, InsideQuotesIsText) {
       << "unbalanced quotes";
 }
 
-TEST(Heredoc, WithANameThatIsNoWordIsAnErrorAtItsLine) {
-  EXPECT_THAT(lines_of(parse_error("FROM a\nRUN cat <<${a/b}\n")), Pair(2, 2));
+TEST(Heredoc, WithANameThatCannotBeExpandedIsRefused) {
+  EXPECT_THAT(error_of([] { parse_heredoc_word("<<${a/b}"); }).what(), HasSubstr("${}"));
+  EXPECT_THAT(parse_as<dockerfile::Run>("RUN cat <<${a/b}").heredocs, IsEmpty())
+      << "the whole line is no text of words, and so the shell's business";
 }
 
 // Rule 2: the names of here-documents are escaped with a backslash, whatever the file's escape is.
