@@ -76,6 +76,12 @@ class Selector {
     std::string pivot;  // --parents: this much of the path is not kept
   };
 
+  /// A source that is copied, by the two names that its content is asked for.
+  struct Top {
+    std::string source_path;   // in the source's root
+    std::string exclude_path;  // as --exclude patterns see it
+  };
+
   Pattern parse(const std::string& written) const {
     Pattern pattern;
     pattern.path = layer_path(dockerfile::clean_path("/" + written));
@@ -160,12 +166,20 @@ class Selector {
     selected.name = last_component(path);
     selected.directory = directory;
     if (copy_.parents) add_parents(selected, path, pattern);
-    if (!directory && !excludes_.empty() && excludes_.excludes(selected.name)) return true;
+    const Top top{real, exclude_path(selected)};
+    if (!directory && !excludes_.empty() && excludes_.excludes(top.exclude_path)) return true;
     selected.entries.push_back(top_entry(real, *status));
-    if (directory) walk(real, selected.entries);
+    if (directory) walk(top, selected.entries);
     if (ignored_by(real) != nullptr && nothing_kept(selected.entries)) return false;
     selected_.push_back(std::move(selected));
     return true;
+  }
+
+  /// How --exclude patterns know the top of a source. They are relative to the directory whose
+  /// content is copied: with --parents that is the root, or the pivot.
+  std::string exclude_path(const SelectedSource& selected) const {
+    if (selected.directory) return copy_.parents ? selected.parents : "";
+    return copy_.parents ? join_path(selected.parents, selected.name) : selected.name;
   }
 
   static bool nothing_kept(const std::vector<SelectedEntry>& entries) {
@@ -204,33 +218,34 @@ class Selector {
   }
 
   /// Everything below the directory `top`, in walk order.
-  void walk(const std::string& top, std::vector<SelectedEntry>& entries) const {
-    std::vector<SelectedEntry> todo = list(top, "");  // what is still to be visited, last one first
+  void walk(const Top& top, std::vector<SelectedEntry>& entries) const {
+    std::vector<SelectedEntry> todo = list(top.source_path, "");  // what is still to be visited, last one first
     std::reverse(todo.begin(), todo.end());
     while (!todo.empty()) {
       SelectedEntry entry = std::move(todo.back());
       todo.pop_back();
       const bool directory = S_ISDIR(entry.status.st_mode);
       const std::string path = entry.path;
-      if (!kept(entry)) {
+      if (!kept(top, entry)) {
         if (!directory || !may_keep_below(top, path)) continue;
         entry.only_as_parent = true;
       }
       entries.push_back(std::move(entry));
       if (!directory) continue;
-      std::vector<SelectedEntry> children = list(top, path);
+      std::vector<SelectedEntry> children = list(top.source_path, path);
       todo.insert(todo.end(), std::make_move_iterator(children.rbegin()),
                   std::make_move_iterator(children.rend()));
     }
   }
 
-  bool kept(const SelectedEntry& entry) const {
+  bool kept(const Top& top, const SelectedEntry& entry) const {
     return ignored_by(entry.source_path) == nullptr &&
-           (excludes_.empty() || !excludes_.excludes(entry.path));
+           (excludes_.empty() || !excludes_.excludes(join_path(top.exclude_path, entry.path)));
   }
 
-  bool may_keep_below(const std::string& top, const std::string& path) const {
-    const std::string source_path = join_path(top, path);
+  bool may_keep_below(const Top& top, const std::string& below) const {
+    const std::string source_path = join_path(top.source_path, below);
+    const std::string path = join_path(top.exclude_path, below);
     if (ignored_by(source_path) != nullptr &&
         !source_.ignored->may_keep_below(ignore_state(source_path), source_path))
       return false;

@@ -133,6 +133,20 @@ TEST(CopySelection, ParentsKeepThePathBehindThePivot) {
   EXPECT_THAT(select(sample(), copy), ElementsAre("d|e.txt:"));
 }
 
+// Rule 49: with --parents the directory whose content is copied is the root, or the pivot.
+TEST(CopySelection, ExcludesOfParentsAreRelativeToThePivot) {
+  plan::Copy copy = copy_of({"d"});
+  copy.parents = true;
+  copy.excludes = {"e", "d/x"};
+  EXPECT_THAT(select(sample(), copy), ElementsAre("d|d/: e e/y e.txt"));
+  copy.excludes = {"**/e"};
+  EXPECT_THAT(select(sample(), copy), ElementsAre("d|d/: e.txt x"));
+  copy = copy_of({"./d/./e/y", "d/e/y"});
+  copy.parents = true;
+  copy.excludes = {"d/e/**"};
+  EXPECT_THAT(select(sample(), copy), ElementsAre("e|y:"));
+}
+
 TEST(CopySelection, DeepTreesNeedNoDescriptorForEachLevel) {
   Tree tree;
   std::string path = "deep";
