@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""Runs a conformance suite of Dockerfiles, with results recorded from other builders, on a strake.
+
+    conformance.py SUITE STRAKE
+
+SUITE has `check` (which builds every case and compares), `cases`, `golden` and `tables/lint.json`.
+Every case must pass, and every row of the table must agree; a case that may not is named, with its
+reason, in KNOWN. Works on a copy: symlinks that were lost on the suite's way here (text files in
+their place) are put back.
+"""
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+# Cases that strake fails on purpose: name -> reason.
+KNOWN = {}
+
+
+def link_targets(golden):
+    """Targets of the symlinks in a recorded image, by file name."""
+    targets = {}
+    files = (golden.get("image") or {}).get("fs") or {}
+    for path, entry in files.items():
+        if isinstance(entry, dict) and entry.get("t") == "symlink":
+            targets.setdefault(os.path.basename(path), set()).add(entry.get("l"))
+    return targets
+
+
+def was_link(path, text, targets):
+    name = os.path.basename(path)
+    everywhere = set().union(*targets.values()) if targets else set()
+    beside = os.path.join(os.path.dirname(path), text)
+    return (
+        text in targets.get(name, ())
+        or (text in everywhere and "/" in text)
+        or ("link" in name and text != name and os.path.isfile(beside))
+    )
+
+
+def restore_links(suite):
+    restored = 0
+    for name in os.listdir(os.path.join(suite, "cases")):
+        try:
+            with open(os.path.join(suite, "golden", name + ".json"), encoding="utf-8") as file:
+                targets = link_targets(json.load(file))
+        except FileNotFoundError:
+            continue
+        for top, _, files in os.walk(os.path.join(suite, "cases", name)):
+            for path in (os.path.join(top, file) for file in files):
+                if os.path.islink(path) or os.path.getsize(path) > 200:
+                    continue
+                try:
+                    with open(path, encoding="utf-8") as file:
+                        text = file.read()
+                except UnicodeDecodeError:
+                    continue
+                if text and "\n" not in text and "\0" not in text and was_link(path, text, targets):
+                    os.remove(path)
+                    os.symlink(text, path)
+                    restored += 1
+    return restored
+
+
+def run_cases(suite, strake, state):
+    results = os.path.join(state, "results.json")
+    environment = dict(os.environ, CONF_STATE=state)
+    subprocess.run(
+        ["bash", os.path.join(suite, "check"), "--bin", strake, "--jobs", str(os.cpu_count()),
+         "--json", results],
+        env=environment, stdout=subprocess.DEVNULL, check=False)
+    with open(results, encoding="utf-8") as file:
+        cases = json.load(file)["cases"]
+    failed = {case["name"]: case for case in cases if not case["status"].startswith("pass")}
+    for name, case in sorted(failed.items()):
+        print(f"{'known' if name in KNOWN else 'FAIL'}  {name}: {KNOWN.get(name) or case.get('diffs')}")
+        if name not in KNOWN:
+            print(case.get("log", case))
+    print(f"conformance: {len(cases) - len(failed)} of {len(cases)} cases pass")
+    return not set(failed) - set(KNOWN) and len(cases) > 0
+
+
+def lint_row(strake, row):
+    with tempfile.TemporaryDirectory() as directory:
+        for key, name in (("dockerfile", "Dockerfile"), ("dockerignore", ".dockerignore")):
+            if key in row:
+                with open(os.path.join(directory, name), "w", encoding="utf-8", newline="") as file:
+                    file.write(row[key])
+        done = subprocess.run([strake, "check", "--format", "json", directory],
+                              capture_output=True, text=True, check=False)
+    report = json.loads(done.stdout)
+    got = sorted((f["rule"], f["detail"], f["lines"]) for f in report["findings"]
+                 if f["origin"] == "docker")
+    want = sorted((w["rule"], w["detail"], w["lines"]) for w in row["warnings"])
+    broken = "build_error" in row and "lint violation" not in row["build_error"]
+    return got == want and (report["error"] is not None) == broken
+
+
+def run_lint(suite, strake):
+    with open(os.path.join(suite, "tables", "lint.json"), encoding="utf-8") as file:
+        rows = json.load(file)["rows"]
+    failed = [row["name"] for row in rows if not lint_row(strake, row)]
+    for name in failed:
+        print(f"FAIL  lint {name}")
+    print(f"conformance: {len(rows) - len(failed)} of {len(rows)} rows of build checks agree")
+    return not failed
+
+
+def main():
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    strake = os.path.abspath(sys.argv[2])
+    with tempfile.TemporaryDirectory() as state:
+        suite = os.path.join(state, "suite")
+        shutil.copytree(sys.argv[1], suite, symlinks=True)
+        subprocess.run(["chmod", "-R", "u+w", suite], check=True)
+        print(f"conformance: {restore_links(suite)} symlinks put back")
+        good = run_lint(suite, strake)
+        good = run_cases(suite, strake, state) and good
+    sys.exit(0 if good else 1)
+
+
+main()
