@@ -21,6 +21,7 @@ using base::ErrorCode;
 using base::FileDescriptor;
 
 constexpr std::uint64_t kInert = kNoSuid | kNoDevices | kNoExec;
+constexpr std::uint64_t kDeviceNode = kReadOnly | kNoSuid | kNoExec;
 constexpr std::uint64_t kDevBytes = 64 << 20;
 constexpr const char* kMaskFile = "mask-file";
 constexpr const char* kMaskDirectory = "mask-directory";
@@ -133,6 +134,7 @@ RootAssembly::RootAssembly(const Spec& spec, const HostDevices& devices)
 void RootAssembly::describe(ChildPlan& plan) const {
   plan.root_fd = root_.fd();
   plan.scratch_fd = scratch_.fd();
+  plan.nodes_fd = nodes_.fd();
   plan.operations = operations_;
   plan.proc_target = proc_target_;
   plan.sys_target = sys_target_;
@@ -167,14 +169,14 @@ void RootAssembly::plan_kernel_directories(const Spec& spec) {
   proc_target_ = kernel_directory("/proc");
   sys_target_ = kernel_directory("/sys");
   // sysfs shows the network of its maker: with an own network it is the child's to make.
-  if (spec.network == Network::host) sys_ = make_filesystem("sysfs", {}, kInert | (spec.insecure ? 0 : kReadOnly));
+  if (spec.network == Network::host)
+    sys_ = make_filesystem("sysfs", {}, kInert | (spec.insecure ? 0 : kReadOnly));
 }
 
 /// /dev is ours from the ground: nothing of the image's /dev is ever looked at.
 void RootAssembly::plan_devices(const Spec& spec, const HostDevices& devices) {
   const int target = kernel_directory("/dev");
-  DetachedMount dev =
-      make_tmpfs(kDevBytes, 0755, spec.insecure ? kNoSuid | kNoExec : kInert);
+  DetachedMount dev = make_tmpfs(kDevBytes, 0755, spec.insecure ? kNoSuid | kNoExec : kInert);
   const int fd = dev.fd();
   for (const char* name : {"pts", "shm", "mqueue"}) make_directory_at(fd, name, 0755);
   for (const DeviceLink& link : kDeviceLinks)
@@ -189,7 +191,7 @@ void RootAssembly::plan_devices(const Spec& spec, const HostDevices& devices) {
     // The node is the host's own: read-only, so that its owner and mode cannot be changed. Data
     // goes through all the same.
     DetachedMount node = clone_mount(device.node.get(), "/dev/" + device.name);
-    node.restrict_to(kReadOnly | kNoSuid | kNoExec, "/dev/" + device.name);
+    node.restrict_to(kDeviceNode, "/dev/" + device.name);
     attach(std::move(node), open_at(fd, device.name, O_PATH), "/dev/" + device.name);
   }
   if (spec.insecure) make_host_devices(fd);
@@ -214,7 +216,7 @@ void RootAssembly::plan_network_files(const Spec& spec) {
       continue;
     }
     add_scratch_file(name, content, 0644);
-    attach_scratch(name, kNoExec, trees_.front().points.file(path), path);
+    attach_copy(scratch_.fd(), name, kNoExec, trees_.front().points.file(path), path);
   }
 }
 
@@ -224,9 +226,9 @@ void RootAssembly::plan(const BindMount& mount) {
   if (::fstat(mount.source_fd, &status) != 0)
     throw base::system_error(errno, "look at source of mount", mount.target);
   DetachedMount source = clone_mount(mount.source_fd, mount.target);
-  source.restrict_to(
-      kNoDevices | (mount.read_only ? kReadOnly : 0) | (mount.no_exec ? kNoExec | kNoSuid : 0),
-      mount.target);
+  source.restrict_to(kNoDevices | (mount.read_only ? kReadOnly : 0) |
+                         (mount.no_exec ? kNoExec | kNoSuid : 0) | (mount.no_suid ? kNoSuid : 0),
+                     mount.target);
   if (S_ISDIR(status.st_mode)) {
     FileDescriptor target = place.tree->points.directory(place.path);
     enter_tree(place.whole, source.fd());
@@ -248,8 +250,44 @@ void RootAssembly::plan(const InlineFile& mount) {
   const Place place = find_target(mount.target);
   const std::string name = "file-" + std::to_string(operations_.size());
   add_scratch_file(name, mount.content, mount.mode, mount.uid, mount.gid);
-  attach_scratch(name, (mount.mode & 0111) == 0 ? kNoExec : 0, place.tree->points.file(place.path),
-                 mount.target);
+  attach_copy(scratch_.fd(), name, (mount.mode & 0111) == 0 ? kNoExec : 0,
+              place.tree->points.file(place.path), mount.target);
+}
+
+void RootAssembly::plan(const DeviceNode& mount) {
+  const Place place = find_target(mount.target);
+  struct ::stat host;
+  if (::fstat(mount.source_fd, &host) != 0)
+    throw base::system_error(errno, "look at source of device", mount.target);
+  if (!S_ISCHR(host.st_mode) && !S_ISBLK(host.st_mode))
+    throw Error(ErrorCode::invalid_input, "what is to be " + base::quoted(mount.target) +
+                                              " in the step is not a device of this machine");
+  struct ::stat node = host;
+  node.st_mode = (host.st_mode & S_IFMT) | mount.mode.value_or(host.st_mode & 07777);
+  node.st_uid = mount.uid.value_or(host.st_uid);
+  node.st_gid = mount.gid.value_or(host.st_gid);
+  FileDescriptor target = place.tree->points.file(place.path);
+  if (node.st_mode == host.st_mode && node.st_uid == host.st_uid && node.st_gid == host.st_gid) {
+    DetachedMount bound = clone_mount(mount.source_fd, mount.target);
+    bound.restrict_to(kDeviceNode, mount.target);
+    attach(std::move(bound), std::move(target), mount.target);
+  } else {
+    const std::string name = make_node(node);
+    attach_copy(nodes_.fd(), name, kDeviceNode, std::move(target), mount.target);
+  }
+}
+
+/// The one file system of a step in which device nodes work: the step sees single files of it only.
+std::string RootAssembly::make_node(const struct ::stat& node) {
+  if (!nodes_) nodes_ = make_tmpfs(0, 0755, kNoSuid | kNoExec);
+  std::string name = "node-" + std::to_string(operations_.size());
+  if (::mknodat(nodes_.fd(), name.c_str(), (node.st_mode & S_IFMT) | 0600, node.st_rdev) != 0)
+    throw base::system_error(errno, "create device", name);
+  // The mode last, and not by mknod: that one heeds the umask.
+  if (::fchownat(nodes_.fd(), name.c_str(), node.st_uid, node.st_gid, 0) != 0 ||
+      ::fchmodat(nodes_.fd(), name.c_str(), node.st_mode & 07777, 0) != 0)
+    throw base::system_error(errno, "set owner and mode of", name);
+  return name;
 }
 
 /// Follows `path` through the root and the mounts planned so far, in the order they will lie over
@@ -297,10 +335,10 @@ void RootAssembly::attach(DetachedMount mount, FileDescriptor target, std::strin
   add_operation(operation, std::move(shown));
 }
 
-void RootAssembly::attach_scratch(const std::string& name, std::uint64_t attributes,
-                                  FileDescriptor target, std::string shown) {
+void RootAssembly::attach_copy(int source_fd, const std::string& name, std::uint64_t attributes,
+                               FileDescriptor target, std::string shown) {
   AttachOperation operation;
-  operation.source_fd = scratch_.fd();
+  operation.source_fd = source_fd;
   operation.source_name = names_.emplace_back(name).c_str();
   operation.attributes = attributes;
   operation.target_fd = keep(std::move(target));

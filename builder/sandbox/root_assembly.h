@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/stat.h>
+
 #include <deque>
 #include <string>
 #include <string_view>
@@ -63,6 +65,7 @@ class RootAssembly {
   void plan(const BindMount& mount);
   void plan(const TmpfsMount& mount);
   void plan(const InlineFile& mount);
+  void plan(const DeviceNode& mount);
 
   Place find(std::string_view path);
   Place find_target(std::string_view target);
@@ -70,14 +73,16 @@ class RootAssembly {
   void add_scratch_file(const std::string& name, std::string_view content, mode_t mode,
                         uid_t uid = 0, gid_t gid = 0);
   void attach(DetachedMount mount, base::FileDescriptor target, std::string shown);
-  void attach_scratch(const std::string& name, std::uint64_t attributes,
-                      base::FileDescriptor target, std::string shown);
+  void attach_copy(int source_fd, const std::string& name, std::uint64_t attributes,
+                   base::FileDescriptor target, std::string shown);
+  std::string make_node(const struct ::stat& node);
   void add_operation(AttachOperation operation, std::string shown);
   void enter_tree(std::string at, int mount_fd);
   int keep(base::FileDescriptor fd);
 
   DetachedMount root_;
   DetachedMount scratch_;  // masks and the step's small files
+  DetachedMount nodes_;    // device nodes that differ from the host's
   DetachedMount sys_;
   std::deque<Tree> trees_;  // the root first, then as mounted; addresses stay
   std::deque<std::string> names_;

@@ -24,7 +24,19 @@ struct BindMount {
   int source_fd = -1;
   std::string target;
   bool read_only = false;
-  bool no_exec = false;  // also no setuid; device nodes never work, on any mount
+  bool no_exec = false;  // also no setuid; device nodes never work
+  bool no_suid = false;
+};
+
+/// A device of the builder's machine, under any name. Neither its owner nor its mode can be changed
+/// by the step.
+struct DeviceNode {
+  int source_fd = -1;  // O_PATH descriptor of a character or block device; not owned
+  std::string target;
+  /// Where they are not those of the host's node, the step gets a node of its own.
+  std::optional<mode_t> mode = {};
+  std::optional<uid_t> uid = {};
+  std::optional<gid_t> gid = {};
 };
 
 /// An empty file system in memory, gone after the step.
@@ -45,7 +57,7 @@ struct InlineFile {
 
 /// Targets are absolute paths in the image. A target that does not exist is made (0755, root) and
 /// removed again after the step. Later mounts may lie inside earlier ones.
-using Mount = std::variant<BindMount, TmpfsMount, InlineFile>;
+using Mount = std::variant<BindMount, TmpfsMount, InlineFile, DeviceNode>;
 
 enum class Network {
   host,  // the builder's own
@@ -84,8 +96,9 @@ struct Spec {
   std::vector<Mount> mounts;
   int stdin_fd = -1;         // -1: /dev/null; not owned
   std::string architecture;  // as image configs name it ("arm64"); "": the machine's own
-  /// RUN --security=insecure: every capability of the builder, no filter of system calls, nothing of
-  /// /proc and /sys hidden or read-only, device nodes work, and the host's loop and fuse devices.
+  /// RUN --security=insecure: every capability of the builder, no filter of system calls, nothing
+  /// of /proc and /sys hidden or read-only, device nodes work, and the host's loop and fuse
+  /// devices.
   bool insecure = false;
   std::vector<Ulimit> ulimits;
   std::uint64_t shm_size_bytes = 64 << 20;

@@ -119,6 +119,8 @@ class Child {
   /// over the old root: what is stacked on that one would be unmounted in its place.
   STRAKE_AFTER_CLONE void attach_root() noexcept {
     checked(sys_move_mount(plan_.scratch_fd, "", AT_FDCWD, "/dev"), Phase::attach_root);
+    if (plan_.nodes_fd >= 0)
+      checked(sys_move_mount(plan_.nodes_fd, "", AT_FDCWD, "/dev"), Phase::attach_root);
     checked(sys_move_mount(plan_.root_fd, "", AT_FDCWD, "/"), Phase::attach_root);
   }
 

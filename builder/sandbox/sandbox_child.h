@@ -24,6 +24,7 @@ struct ChildPlan {
   const char* binfmt = nullptr;  // registration of an emulator in the new user namespace
   int root_fd = -1;              // the step's root, detached or in the builder's namespace's copy
   int scratch_fd = -1;           // detached; operations copy files out of it
+  int nodes_fd = -1;             // the same for device nodes; -1: there are none
   std::span<const AttachOperation> operations;  // attached in this order
   int proc_target = -1;
   int sys_target = -1;

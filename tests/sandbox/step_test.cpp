@@ -167,6 +167,45 @@ TEST_F(Step, TakesUlimits) {
   EXPECT_THROW(run(step), Error);
 }
 
+TEST_F(Step, HasTheDevicesOfItsSpecUnderTheirNames) {
+  const base::FileDescriptor zero(::open("/dev/zero", O_PATH));
+  Spec step = shell(
+      "head -c 5 /dev/strake-zero | wc -c; echo x >/opt/deep/zero && echo written;"
+      "chmod 600 /dev/strake-zero 2>&1 | grep -c 'Read-only'; cat /dev/zero | head -c 1 | wc -c");
+  step.mounts = {DeviceNode{zero.get(), "/dev/strake-zero"},
+                 DeviceNode{zero.get(), "/opt/deep/zero"}};
+  EXPECT_EQ(run(step).output, "5\nwritten\n1\n1\n");
+  EXPECT_EQ(changes(), std::set<std::string>{});  // nothing of it stays in the image
+}
+
+TEST_F(Step, GetsADeviceNodeOfItsOwnForAnotherOwnerOrMode) {
+  const base::FileDescriptor zero(::open("/dev/zero", O_PATH));
+  Spec step = shell(
+      "stat -c '%a %u:%g %t:%T' /dev/mine; head -c 3 /dev/mine | wc -c;"
+      "head -c 1 /dev/roots 2>&1 | grep -c denied; chmod 777 /dev/mine 2>&1 | grep -c Read-only");
+  step.uid = 1000;
+  step.gid = 1001;
+  step.mounts = {DeviceNode{zero.get(), "/dev/mine", 0600, 1000, 1001},
+                 DeviceNode{zero.get(), "/dev/roots", 0600}};
+  EXPECT_EQ(run(step).output, "600 1000:1001 1:5\n3\n1\n1\n");
+  struct ::stat host;
+  ASSERT_EQ(::stat("/dev/zero", &host), 0);
+  EXPECT_EQ(host.st_mode & 07777, 0666U);
+}
+
+TEST_F(Step, RefusesADeviceThatIsNone) {
+  const base::FileDescriptor file(::open("/etc/passwd", O_PATH));
+  Spec step = shell("true");
+  step.mounts = {DeviceNode{file.get(), "/dev/passwd"}};
+  try {
+    run(step);
+    ADD_FAILURE() << "it ran";
+  } catch (const Error& error) {
+    EXPECT_STREQ(error.what(),
+                 "what is to be \"/dev/passwd\" in the step is not a device of this machine");
+  }
+}
+
 TEST_F(Step, WithoutANetworkHasOnlyLoopback) {
   Spec step = shell("ls /sys/class/net; ip addr show lo; cat /etc/resolv.conf");
   step.network = Network::none;
