@@ -90,7 +90,8 @@ const std::vector<ThirdParty> kThirdParty = {
      {"layers/oci/", "layers/layer_record.cpp", "layers/image_layout.cpp", "layers/image_store.cpp",
       "layers/docker_archive.cpp", "cache/record_format.cpp", "registry/", "builder/output/",
       "builder/exec/", "builder/cli/"}},
-    {"yaml-cpp/", {"builder/cli/settings.cpp", "builder/cli/compose"}},
+    // Settings, compose files, and what vendors of devices write.
+    {"yaml-cpp/", {"builder/cli/settings.cpp", "builder/cli/compose", "builder/exec/cdi.cpp"}},
     {"CLI/", {"builder/cli/arguments.cpp", "builder/cli/option_set.cpp"}},
     {"seccomp.h", {"builder/sandbox/"}},
     {"sys/capability.h", {"builder/sandbox/"}},

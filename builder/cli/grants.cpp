@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
+
 #include "builder/cli/output_spec.h"
 #include "layers/base/error.h"
 
@@ -79,8 +81,8 @@ builder::AgentSource parse_agent(std::string_view text, const Environment& envir
   if (equals != std::string_view::npos) agent.socket = std::string(text.substr(equals + 1));
   if (agent.socket.empty()) agent.socket = environment("SSH_AUTH_SOCK").value_or("");
   if (agent.socket.empty())
-    throw Error(ErrorCode::invalid_input, "--ssh " + base::quoted(text) +
-                                              " needs an ssh agent, and SSH_AUTH_SOCK is not set")
+    throw Error(ErrorCode::invalid_input,
+                "--ssh " + base::quoted(text) + " needs an ssh agent, and SSH_AUTH_SOCK is not set")
         .hint("start one: eval $(ssh-agent) && ssh-add");
   struct ::stat status;
   if (::stat(agent.socket.c_str(), &status) != 0)
@@ -96,14 +98,40 @@ builder::AgentSource parse_agent(std::string_view text, const Environment& envir
 }
 
 void add_entitlements(std::string_view text, builder::Entitlements& allow) {
+  static constexpr std::string_view kDevice = "device=", kAlias = "alias=";
+  builder::DeviceGrants::Device* device = nullptr;  // what an alias belongs to
   for (const std::string& word : split_csv(text)) {
+    if (device != nullptr && word.starts_with(kAlias) && word != kAlias) {
+      device->alias = word.substr(kAlias.size());
+      continue;
+    }
+    device = nullptr;
     if (word == "security.insecure") {
       allow.insecure = true;
+    } else if (word == "device") {
+      allow.devices.all = true;
+    } else if (word.starts_with(kDevice) && word != kDevice) {
+      device = &allow.devices.devices.emplace_back();
+      device->name = word.substr(kDevice.size());
     } else if (word != "network.host") {
       throw Error(ErrorCode::invalid_input, "--allow " + base::quoted(word) + " is not known")
-          .hint("use security.insecure or network.host");
+          .hint("use security.insecure, network.host, device or device=NAME");
     }
   }
+}
+
+std::vector<std::filesystem::path> parse_cdi_directories(std::string_view text) {
+  std::vector<std::filesystem::path> directories;
+  while (!text.empty()) {
+    const std::string_view path = text.substr(0, text.find(':'));
+    text.remove_prefix(std::min(path.size() + 1, text.size()));
+    if (path.empty()) continue;
+    if (!path.starts_with('/'))
+      throw Error(ErrorCode::invalid_input,
+                  "STRAKE_CDI_DIRS: " + base::quoted(path) + " is not an absolute path");
+    directories.emplace_back(path);
+  }
+  return directories;
 }
 
 }  // namespace strake::cli

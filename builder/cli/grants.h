@@ -1,6 +1,8 @@
 #pragma once
 
+#include <filesystem>
 #include <string_view>
+#include <vector>
 
 #include "builder/cli/arguments.h"
 #include "builder/exec/build.h"
@@ -18,8 +20,12 @@ builder::SecretSource parse_secret(std::string_view text, const Environment& env
 /// agent.
 builder::AgentSource parse_agent(std::string_view text, const Environment& environment);
 
-/// "security.insecure" or "network.host" (which needs no grant here), several with commas. Throws
-/// Error(invalid_input).
+/// "security.insecure", "network.host" (which needs no grant here), "device" (all of them) or
+/// "device=NAME[,alias=NAME]", several with commas. Throws Error(invalid_input).
 void add_entitlements(std::string_view text, builder::Entitlements& allow);
+
+/// Where CDI specs are, "/a:/b": the value of STRAKE_CDI_DIRS. Throws Error(invalid_input) for a
+/// path that is not absolute.
+std::vector<std::filesystem::path> parse_cdi_directories(std::string_view text);
 
 }  // namespace strake::cli

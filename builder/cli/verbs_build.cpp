@@ -53,7 +53,7 @@ constexpr std::array kRefusals = std::to_array<Refusal>({
     {"--ulimit", "steps inherit the limits that strake was started with"},
     {"--shm-size", "/dev/shm of a step has 64 MB"},
     {"--security-opt", "the sandbox has one profile"},
-    {"--device", "steps see no devices of the host"},
+    {"--device", "a RUN names its devices itself: RUN --device=NAME"},
     {"--print", "use --call"},
     {"--attest", "this version makes no attestations"},
     {"--annotation", "this version writes no annotations; use --label"},
@@ -105,7 +105,8 @@ void declare(OptionSet& options, BuildWords& words) {
                "Secret for RUN --mount=type=secret (repeatable)");
   options.list("--ssh", "default|ID[=SOCKET]", words.agents,
                "ssh agent for RUN --mount=type=ssh (repeatable)");
-  options.list("--allow", "RIGHT", words.allow, "Grant RUN --security=insecure: security.insecure");
+  options.list("--allow", "RIGHT", words.allow,
+               "Grant RUN more: security.insecure, device, device=NAME (repeatable)");
   options.list("--add-host", "NAME:ADDRESS", words.add_hosts,
                "Line of /etc/hosts for RUN (repeatable)");
   options.text("--jobs", "N", words.jobs, "Steps that run at once (default: processors)");
@@ -310,6 +311,8 @@ Command parse_build(VerbContext& context) {
   for (const std::string& text : words.agents)
     request.agents.push_back(parse_agent(text, environment));
   for (const std::string& text : words.allow) add_entitlements(text, request.allow);
+  if (const auto directories = context.environment("STRAKE_CDI_DIRS"))
+    request.cdi_directories = parse_cdi_directories(*directories);
   request.target = words.target.value_or("");
   set_platforms(request, words, context);
   set_outputs(request, words);

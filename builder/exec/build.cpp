@@ -9,6 +9,7 @@
 #include "builder/exec/build_checks.h"
 #include "builder/exec/build_input.h"
 #include "builder/exec/publisher.h"
+#include "builder/exec/run_devices.h"
 #include "builder/exec/scheduler.h"
 #include "builder/exec/shown_task.h"
 #include "builder/exec/step_runner.h"
@@ -36,9 +37,10 @@ class Build {
   BuildOutcome run() {
     read_input();
     make_plans();
+    const DeviceTable devices(plans_, request_.cdi_directories, request_.allow.devices);
     if (request_.dry_run) return dry_run();
     check_runnable();
-    StepRunner runner(request_, machine_, *input_, secrets_, stop_.get_token());
+    StepRunner runner(request_, machine_, *input_, secrets_, devices, stop_.get_token());
     start_publishing(runner.fetcher());
     execute(runner);
     for (std::size_t i = 0; i < plans_.size(); ++i)

@@ -41,6 +41,7 @@ struct OutputSpec {
 /// Rights that a build has only if the user grants them (--allow).
 struct Entitlements {
   bool insecure = false;  // security.insecure: RUN --security=insecure
+  DeviceGrants devices;   // device: RUN --device
 };
 
 /// Everything "strake build" was asked for. Paths are as the user wrote them.
@@ -60,6 +61,7 @@ struct BuildRequest {
   std::vector<SecretSource> secrets;
   std::vector<AgentSource> agents;
   Entitlements allow;
+  std::vector<std::filesystem::path> cdi_directories = {"/etc/cdi", "/var/run/cdi"};  // later win
   std::vector<OutputSpec> outputs;  // empty: an image in the store
   oci::Compression compression = oci::Compression::gzip;
   std::optional<int> compression_level;

@@ -178,6 +178,8 @@ StepKey run_key(const plan::Run& run, const base::ChainId& below,
     key.field("here-document " + script.name, script.content);
   for (std::size_t i = 0; i < run.mounts.size(); ++i)
     add_mount_fields(key, run.mounts[i], sources[i]);
+  // Which devices, but not what they are on this machine.
+  for (const dockerfile::RunDevice& device : run.devices) key.field("device", device.name);
   if (run.insecure) key.field("security", "insecure");
   if (!run.hostname.empty()) key.field("hostname", run.hostname);
   key.field("network", run.network && request.network == RunNetwork::host ? "host" : "none");

@@ -89,13 +89,14 @@ struct StepRunner::Pending {
 };
 
 StepRunner::StepRunner(const BuildRequest& request, Machine& machine, BuildInput& input,
-                       Secrets& secrets, std::stop_token stop)
+                       Secrets& secrets, const DeviceTable& devices, std::stop_token stop)
     : request_(request),
       machine_(machine),
       input_(input),
       stop_(stop),
       fetcher_(machine, stop),
-      secrets_(secrets) {}
+      secrets_(secrets),
+      devices_(devices) {}
 
 StepRunner::~StepRunner() = default;
 
@@ -341,11 +342,11 @@ std::optional<oci::Layer> StepRunner::run(const plan::Run& run, const StepResult
   if (!run.network || request_.network == RunNetwork::none) spec.network = sandbox::Network::none;
   spec.insecure = run.insecure;
   if (!run.hostname.empty()) spec.hostname = run.hostname;
+  const auto note = [&](const std::string& line) { machine_.progress.note(pending.task, line); };
   const RunMounts mounts(run, pending.mount_sources, machine_, {secrets_, request_.agents}, stop_,
-                         [&](const std::string& line) {
-                           machine_.progress.note(pending.task, line);
-                         });
+                         note);
   mounts.add_to(spec);
+  const auto device_files = add_devices(run, devices_, spec, note);
   for (const plan::InlineFile& script : run.scripts)
     spec.mounts.push_back(sandbox::InlineFile{
         .target = "/dev/pipes/" + script.name, .content = script.content, .mode = 0755});

@@ -14,6 +14,7 @@
 #include "builder/exec/build_input.h"
 #include "builder/exec/layer_draft.h"
 #include "builder/exec/layer_fetcher.h"
+#include "builder/exec/run_devices.h"
 #include "builder/exec/secrets.h"
 #include "builder/exec/step_keys.h"
 #include "builder/plan/build_plan.h"
@@ -35,7 +36,7 @@ struct StepResult {
 class StepRunner {
  public:
   StepRunner(const BuildRequest& request, Machine& machine, BuildInput& input, Secrets& secrets,
-             std::stop_token stop);
+             const DeviceTable& devices, std::stop_token stop);
   ~StepRunner();
 
   /// The result if it can be had without executing anything: from the cache, or because the step
@@ -89,6 +90,7 @@ class StepRunner {
   std::stop_token stop_;
   LayerFetcher fetcher_;
   Secrets& secrets_;
+  const DeviceTable& devices_;
   std::once_flag mount_points_made_;
   std::filesystem::path mount_points_;
   std::mutex memo_mutex_;

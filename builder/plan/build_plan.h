@@ -51,6 +51,7 @@ struct Run {
   std::string working_dir;  // absolute
   std::vector<InlineFile> scripts;  // made at /dev/pipes/<name>, mode 0755
   std::vector<Mount> mounts;        // in the order they are mounted: outer ones first
+  std::vector<dockerfile::RunDevice> devices;  // with expanded names
   bool network = true;              // false: --network=none
   bool insecure = false;            // --security=insecure: all rights of the builder
   std::string hostname;             // "": the sandbox's own

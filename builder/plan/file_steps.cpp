@@ -43,8 +43,6 @@ std::ptrdiff_t components(const std::string& path) {
 }  // namespace
 
 void StagePlanner::plan(const dockerfile::Run& run) {
-  if (!run.devices.empty())
-    throw Error(ErrorCode::unsupported, "RUN --device is not supported by this version of strake");
   const bool insecure = run.security == dockerfile::Run::Security::insecure;
   if (insecure && !options_.allow_insecure)
     throw Error(ErrorCode::denied, "RUN --security=insecure is not allowed")
@@ -74,6 +72,8 @@ void StagePlanner::plan(const dockerfile::Run& run) {
   step.network = options_.network;
   if (run.network) step.network = *run.network != dockerfile::Run::Network::none;
   step.mounts = mounts_of(run);
+  for (const dockerfile::RunDevice& device : run.devices)
+    step.devices.push_back({expand(device.name), device.required});
   const std::string created_by = "RUN " + run_prefix() + join(step.argv) + " # buildkit";
   add_step(std::move(step));
   add_history(created_by, true);

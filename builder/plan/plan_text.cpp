@@ -51,6 +51,8 @@ struct OperationText {
     for (const InlineFile& script : run.scripts)
       text += " script " + script.name + "=" + go_quoted(script.content);
     for (const Mount& mount : run.mounts) text += mount_text(mount);
+    for (const dockerfile::RunDevice& device : run.devices)
+      text += " device " + device.name + (device.required ? " required" : "");
     if (!run.network) text += " network=none";
     if (run.insecure) text += " insecure";
     return text;

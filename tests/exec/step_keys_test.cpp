@@ -33,6 +33,7 @@ TEST(StepKeys, EveryFieldOfARunCounts) {
   EXPECT_TRUE(differs([](plan::Run& r) { r.network = false; }));
   EXPECT_TRUE(differs([](plan::Run& r) { r.architecture = "arm64"; }));
   EXPECT_TRUE(differs([](plan::Run& r) { r.scripts = {{"EOF", "text"}}; }));
+  EXPECT_TRUE(differs([](plan::Run& r) { r.devices = {{"a.com/gpu=0"}}; }));
   EXPECT_FALSE(differs([](plan::Run& r) { r.proxy_env = {"http_proxy=x"}; }));
   EXPECT_NE(run_key(run, {base::Digest::of("other")}, {}, request).key, key);
 

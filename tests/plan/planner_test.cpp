@@ -199,9 +199,13 @@ TEST(Planner, LabelsOfTheCommandLineWin) {
             (std::map<std::string, std::string>{{"a", "cli"}, {"b", "file"}}));
 }
 
+TEST(Planner, ExpandsTheNamesOfDevices) {
+  EXPECT_THAT(to_text(plan_of("FROM scratch\nARG N=all\nRUN --device=a.com/gpu=$N,required "
+                              "--device=a.com/nic x\n")),
+              HasSubstr(" device a.com/gpu=all required device a.com/nic"));
+}
+
 TEST(Planner, RefusesWhatItWouldOtherwiseIgnoreAtItsLine) {
-  EXPECT_THAT(failure_of("FROM scratch\nRUN --device=gpu x\n"),
-              HasSubstr("RUN --device is not supported by this version of strake | line 2"));
   EXPECT_THAT(failure_of("FROM scratch\nRUN --security=insecure x\n"), HasSubstr("not allowed"));
   EXPECT_THAT(failure_of("FROM scratch\nCOPY --chmod=9 x /\n"), HasSubstr("line 2"));
   EXPECT_THAT(failure_of("FROM scratch\nSTOPSIGNAL NOPE\n"), HasSubstr("line 2"));
