@@ -26,6 +26,7 @@ using base::ErrorCode;
 using base::FileDescriptor;
 
 constexpr std::size_t kMaxConnections = 64;
+constexpr int kExhaustedPauseMs = 100;
 
 sockaddr_un address_of(const std::string& path) {
   sockaddr_un address{};
@@ -43,11 +44,12 @@ std::string short_name(int directory, const char* name) {
 }
 
 FileDescriptor make_socket() {
-  FileDescriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  FileDescriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!socket) throw base::system_error(errno, "create", "socket");
   return socket;
 }
 
+/// Succeeds or fails at once: an agent that takes no connections must not hold up a build.
 FileDescriptor connect_to(const std::string& path) {
   FileDescriptor socket = make_socket();
   const sockaddr_un address = address_of(path);
@@ -59,27 +61,61 @@ FileDescriptor connect_to(const std::string& path) {
   return socket;
 }
 
+bool is_transient(int error) {
+  return error == EAGAIN || error == EWOULDBLOCK || error == EINTR;
+}
+
+/// One direction of a connection, with what was read and could not be written yet. Nothing here
+/// blocks: a side that does not read holds up itself alone, and never the end of the step.
+class Stream {
+ public:
+  bool wants_to_read() const { return begin_ == end_ && !ended_; }
+  bool wants_to_write() const { return begin_ != end_; }
+  bool finished() const { return ended_ && begin_ == end_; }
+
+  /// Passes on what can be; false if one of the sides is broken.
+  bool pass_on(int from, int to) {
+    if (wants_to_read()) {
+      const ssize_t size = ::read(from, buffer_.data(), buffer_.size());
+      if (size < 0 && !is_transient(errno)) return false;
+      ended_ = size == 0;
+      begin_ = 0;
+      end_ = size > 0 ? static_cast<std::size_t>(size) : 0;
+    }
+    if (wants_to_write()) {
+      const ssize_t size = ::send(to, buffer_.data() + begin_, end_ - begin_, MSG_NOSIGNAL);
+      if (size < 0 && !is_transient(errno)) return false;
+      begin_ += size > 0 ? static_cast<std::size_t>(size) : 0;
+    }
+    if (finished()) ::shutdown(to, SHUT_WR);
+    return true;
+  }
+
+ private:
+  std::array<std::byte, 16384> buffer_;
+  std::size_t begin_ = 0, end_ = 0;  // of what is still to be written
+  bool ended_ = false;               // nothing more comes
+};
+
 /// One client with its connection to the agent.
 struct Connection {
   FileDescriptor client, agent;
-};
+  Stream request = {}, answer = {};
 
-/// Passes on what is there; false at the end of either side. An agent's messages are small, and
-/// each side waits for the other's answer, so that blocking writes do no harm.
-bool pass_on(int from, int to) {
-  std::array<std::byte, 16384> buffer;
-  const ssize_t size = ::read(from, buffer.data(), buffer.size());
-  if (size < 0 && errno == EINTR) return true;
-  if (size <= 0) return false;
-  for (ssize_t done = 0; done < size;) {
-    const ssize_t sent = ::send(to, buffer.data() + done, static_cast<std::size_t>(size - done),
-                                MSG_NOSIGNAL);
-    if (sent < 0 && errno == EINTR) continue;
-    if (sent < 0) return false;
-    done += sent;
+  /// What to poll each side for. A side that nothing is wanted of is left out: poll(2) would tell
+  /// that it is closed again and again.
+  static pollfd side(int fd, const Stream& in, const Stream& out) {
+    const int events = (in.wants_to_read() ? POLLIN : 0) | (out.wants_to_write() ? POLLOUT : 0);
+    return {events != 0 ? fd : -1, static_cast<short>(events), 0};
   }
-  return true;
-}
+  pollfd client_side() const { return side(client.get(), request, answer); }
+  pollfd agent_side() const { return side(agent.get(), answer, request); }
+
+  bool pass_on() {
+    return request.pass_on(client.get(), agent.get()) &&
+           answer.pass_on(agent.get(), client.get()) && !(request.finished() && answer.finished());
+  }
+};
 
 }  // namespace
 
@@ -101,34 +137,36 @@ class AgentProxy::Server {
 
  private:
   void serve(const std::stop_token& stop) {
-    while (!stop.stop_requested()) {
-      std::vector<pollfd> polled{{wake_.get(), POLLIN, 0}};
-      const short accepting = connections_.size() < kMaxConnections ? POLLIN : 0;
-      polled.push_back({listener_.get(), accepting, 0});
+    for (bool exhausted = false; !stop.stop_requested();) {
+      const bool accepting = !exhausted && connections_.size() < kMaxConnections;
+      std::vector<pollfd> polled{{wake_.get(), POLLIN, 0},
+                                 {accepting ? listener_.get() : -1, POLLIN, 0}};
       for (const Connection& connection : connections_) {
-        polled.push_back({connection.client.get(), POLLIN, 0});
-        polled.push_back({connection.agent.get(), POLLIN, 0});
+        polled.push_back(connection.client_side());
+        polled.push_back(connection.agent_side());
       }
-      if (::poll(polled.data(), polled.size(), -1) < 0) continue;
+      if (::poll(polled.data(), polled.size(), exhausted ? kExhaustedPauseMs : -1) < 0) continue;
       auto ready = polled.begin() + 2;
       for (auto connection = connections_.begin(); connection != connections_.end(); ready += 2) {
-        const bool alive =
-            (ready[0].revents == 0 || pass_on(connection->client.get(), connection->agent.get())) &&
-            (ready[1].revents == 0 || pass_on(connection->agent.get(), connection->client.get()));
-        connection = alive ? std::next(connection) : connections_.erase(connection);
+        const bool quiet = ready[0].revents == 0 && ready[1].revents == 0;
+        connection =
+            quiet || connection->pass_on() ? std::next(connection) : connections_.erase(connection);
       }
-      if (polled[1].revents != 0) accept();
+      exhausted = polled[1].revents != 0 && !accept();
     }
   }
 
-  void accept() {
-    FileDescriptor client(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
-    if (!client) return;
+  /// False if this process has no descriptors left, which the listener would be told at once again.
+  bool accept() {
+    FileDescriptor client(
+        ::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    if (!client) return is_transient(errno) || errno == ECONNABORTED;
     try {
       connections_.push_back({std::move(client), connect_to(agent_)});
     } catch (const Error&) {
       // The agent has ended meanwhile: the client sees its connection closed.
     }
+    return true;
   }
 
   FileDescriptor listener_;
