@@ -38,15 +38,7 @@ FileLock wait_for(const fs::path& file, FileLock::Mode mode, const std::stop_tok
   }
 }
 
-std::string name_of(const CacheMountRequest& request) {
-  std::string text = request.id + '\0' + request.source;
-  for (const std::uint32_t number : {request.mode, request.uid, request.gid})
-    text += '\0' + std::to_string(number);
-  return base::Digest::of(text).hex();
-}
-
-void make_data(const fs::path& data, const layers::Store& store,
-               const CacheMountRequest& request) {
+void make_data(const fs::path& data, const layers::Store& store, const CacheMountRequest& request) {
   base::TempDirectory made = store.make_ingest("cache-mount-");
   const base::FileDescriptor directory(
       ::open(made.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -67,9 +59,16 @@ void make_data(const fs::path& data, const layers::Store& store,
 
 }  // namespace
 
+std::string cache_mount_name(const CacheMountRequest& request) {
+  std::string text;
+  for (const std::uint32_t number : {request.mode, request.uid, request.gid})
+    text += std::to_string(number) + '\0';
+  return base::Digest::of(text + request.source + '\0' + request.id).hex();
+}
+
 CacheMount::CacheMount(const layers::Store& store, const CacheMountRequest& request,
                        const std::stop_token& stop, const std::function<void()>& on_wait) {
-  const std::string name = name_of(request);
+  const std::string name = cache_mount_name(request);
   const auto lock_file = [&](int number) {
     return store.locks() / ("cache-mount-" + name + "-" + std::to_string(number));
   };
@@ -95,7 +94,8 @@ CacheMount::CacheMount(const layers::Store& store, const CacheMountRequest& requ
   }
   // What pruning takes as the time of the last use.
   ::utimensat(AT_FDCWD, home.c_str(), nullptr, 0);
-  directory_ = base::FileDescriptor(::open(data.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  directory_ =
+      base::FileDescriptor(::open(data.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!directory_) throw base::system_error(errno, "open", data.native());
 }
 

@@ -23,10 +23,15 @@ struct CacheMountRequest {
   std::function<void(int directory)> fill = {};
 };
 
+/// The name of its directory. Requests of one name are for the same cache mount, and a step may
+/// hold each only once: it would wait for itself. Steps that hold several take them in the order of
+/// these names, or they would wait for each other.
+std::string cache_mount_name(const CacheMountRequest& request);
+
 /// A directory that RUN steps keep between builds, in use by one step.
 ///
-/// `<store>/mounts/<hex of the request's digest>/<n>/data` with its locks in locks/. Number 0 is shared
-/// by all that ask for `shared`, and held alone by one that asks for `locked`; `private` takes the
+/// `<store>/mounts/<cache_mount_name()>/<n>/data` with its locks in locks/. Number 0 is shared by
+/// all that ask for `shared`, and held alone by one that asks for `locked`; `private` takes the
 /// first number that nobody holds. The locks are flocks: the end of a process frees them.
 class CacheMount {
  public:

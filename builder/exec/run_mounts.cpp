@@ -15,6 +15,7 @@ namespace {
 
 using base::Error;
 using base::ErrorCode;
+using dockerfile::CacheSharing;
 using dockerfile::MountType;
 
 /// `message` with the nearest of what there is, or how to give one.
@@ -24,6 +25,13 @@ Error not_given(std::string message, const std::string& id, const std::vector<st
   const std::string near = base::nearest(id, ids);
   error.set_hint(near.empty() ? advice : "did you mean " + base::quoted(near) + "?");
   return error;
+}
+
+/// What suits two mounts of one cache in one step: alone, if either asks for it.
+CacheSharing stricter(CacheSharing a, CacheSharing b) {
+  for (const CacheSharing sharing : {CacheSharing::private_, CacheSharing::locked})
+    if (a == sharing || b == sharing) return sharing;
+  return CacheSharing::shared;
 }
 
 /// Whether a file, not a directory, is mounted.
@@ -80,6 +88,7 @@ RunMounts::RunMounts(const plan::Run& run, const MountSources& sources, Machine&
                      std::function<void(const std::string&)> note)
     : machine_(machine), grants_(grants), stop_(std::move(stop)), note_(std::move(note)) {
   make_places(run, sources);
+  take_caches(run, sources);
   for (std::size_t i = 0; i < run.mounts.size(); ++i) {
     const plan::Mount& mount = run.mounts[i];
     const MountSource* source = sources[i] ? &*sources[i] : nullptr;
@@ -107,7 +116,16 @@ RunMounts::RunMounts(const plan::Run& run, const MountSources& sources, Machine&
 
 void RunMounts::add_to(sandbox::Spec& spec) const {
   spec.mounts.insert(spec.mounts.end(), mounts_.begin(), mounts_.end());
-  spec.env.insert(spec.env.end(), variables_.begin(), variables_.end());
+  const auto is = [](const std::string& name) {
+    return [name](const std::string& variable) { return variable.starts_with(name + "="); };
+  };
+  for (const auto& [name, value] : variables_) {
+    std::erase_if(spec.env, is(name));  // else which of the two counts is up to the program
+    spec.env.push_back(name + "=" + value);
+  }
+  // As in docker, who sets the variable in the Dockerfile has chosen one of the sockets.
+  if (!agent_target_.empty() && std::none_of(spec.env.begin(), spec.env.end(), is("SSH_AUTH_SOCK")))
+    spec.env.push_back("SSH_AUTH_SOCK=" + agent_target_);
 }
 
 void RunMounts::add_bind(const plan::Mount& mount, const layers::MountStack& source) {
@@ -117,7 +135,8 @@ void RunMounts::add_bind(const plan::Mount& mount, const layers::MountStack& sou
                                        .read_only = mount.options.read_only});
 }
 
-void RunMounts::add_cache(const plan::Mount& mount, const MountSource* source) {
+CacheMountRequest RunMounts::cache_request(const plan::Mount& mount,
+                                           const MountSource* source) const {
   const dockerfile::Mount& options = mount.options;
   CacheMountRequest request{options.id,
                             options.sharing,
@@ -126,16 +145,37 @@ void RunMounts::add_cache(const plan::Mount& mount, const MountSource* source) {
                             options.gid.value_or(0),
                             source != nullptr ? source->content : ""};
   if (source != nullptr)
-    request.fill = [&](int directory) {
+    request.fill = [&mount, source, this](int directory) {
       const base::FileDescriptor from =
-          source->stack.root().open(options.source, O_RDONLY | O_DIRECTORY);
+          source->stack.root().open(mount.options.source, O_RDONLY | O_DIRECTORY);
       copy_tree(from.get(), directory, machine_.store);
     };
-  const CacheMount& cache = caches_.emplace_back(machine_.store, request, stop_, [&] {
-    note_("waiting for the cache mount " + base::quoted(options.id) + ", which is in use");
-  });
-  mounts_.push_back(sandbox::BindMount{
-      .source_fd = cache.fd(), .target = options.target, .read_only = options.read_only});
+  return request;
+}
+
+/// Each cache once, however often it is mounted, and as the strictest of its mounts asks for; in
+/// the order of their names. Else a step would wait for itself, or two steps for each other.
+void RunMounts::take_caches(const plan::Run& run, const MountSources& sources) {
+  std::map<std::string, CacheMountRequest> requests;
+  for (std::size_t i = 0; i < run.mounts.size(); ++i) {
+    if (run.mounts[i].options.type != MountType::cache) continue;
+    CacheMountRequest request = cache_request(run.mounts[i], sources[i] ? &*sources[i] : nullptr);
+    const CacheSharing sharing = request.sharing;
+    CacheMountRequest& taken =
+        requests.try_emplace(cache_mount_name(request), std::move(request)).first->second;
+    taken.sharing = stricter(taken.sharing, sharing);
+  }
+  for (const auto& [name, request] : requests)
+    caches_.try_emplace(name, machine_.store, request, stop_, [&] {
+      note_("waiting for the cache mount " + base::quoted(request.id) + ", which is in use");
+    });
+}
+
+void RunMounts::add_cache(const plan::Mount& mount, const MountSource* source) {
+  const CacheMount& cache = caches_.at(cache_mount_name(cache_request(mount, source)));
+  mounts_.push_back(sandbox::BindMount{.source_fd = cache.fd(),
+                                       .target = mount.options.target,
+                                       .read_only = mount.options.read_only});
 }
 
 void RunMounts::add_secret(const dockerfile::Mount& options) {
@@ -148,7 +188,7 @@ void RunMounts::add_secret(const dockerfile::Mount& options) {
     note_(message);
     return;
   }
-  if (!options.variable.empty()) variables_.push_back(options.variable + "=" + *content);
+  if (!options.variable.empty()) variables_.emplace_back(options.variable, *content);
   if (!options.target.empty())
     mounts_.push_back(sandbox::InlineFile{.target = options.target,
                                           .content = *content,
@@ -171,7 +211,7 @@ void RunMounts::add_agent(const dockerfile::Mount& options) {
   const AgentProxy& proxy =
       agents_.emplace_back(agent->socket, machine_.store, options.mode.value_or(0600),
                            options.uid.value_or(0), options.gid.value_or(0));
-  if (agents_.size() == 1) variables_.push_back("SSH_AUTH_SOCK=" + options.target);
+  if (agents_.size() == 1) agent_target_ = options.target;
   mounts_.push_back(sandbox::BindMount{.source_fd = proxy.fd(), .target = options.target});
 }
 
@@ -197,6 +237,9 @@ base::FileDescriptor RunMounts::copy_of_part(const layers::MountStack& source,
     const base::FileDescriptor to = copy.open("part", O_RDONLY | O_DIRECTORY);
     copy_tree(from.get(), to.get(), machine_.store);
   } else {
+    if (!S_ISREG(status.st_mode))  // to open it might wait for ever, or do something
+      throw Error(ErrorCode::unsupported, "the source " + base::quoted(path) +
+                                              " of the mount is neither a file nor a directory");
     base::FileSource from(source.root().open(path, O_RDONLY), path);
     const base::FileDescriptor to = copy.create_file("part", status.st_mode & 07777);
     base::FdSink sink(to.get(), path);

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <list>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -36,8 +37,8 @@ MountSources open_mount_sources(
     const plan::Run& run, Machine& machine, LayerFetcher& fetcher,
     const std::function<const std::vector<base::DiffId>&(plan::StepId)>& stack_of);
 
-/// The --mount options of one RUN, ready for the sandbox; what they hold (locks, sockets, copies) is
-/// held until this object goes.
+/// The --mount options of one RUN, ready for the sandbox; what they hold (locks, sockets, copies)
+/// is held until this object goes.
 class RunMounts {
  public:
   /// `note` takes lines for the user: what is waited for, what was not given. Throws
@@ -50,6 +51,8 @@ class RunMounts {
 
  private:
   void add_bind(const plan::Mount& mount, const layers::MountStack& source);
+  void take_caches(const plan::Run& run, const MountSources& sources);
+  CacheMountRequest cache_request(const plan::Mount& mount, const MountSource* source) const;
   void add_cache(const plan::Mount& mount, const MountSource* source);
   void add_secret(const dockerfile::Mount& options);
   void add_agent(const dockerfile::Mount& options);
@@ -61,10 +64,11 @@ class RunMounts {
   std::stop_token stop_;
   std::function<void(const std::string&)> note_;
   std::vector<sandbox::Mount> mounts_;
-  std::vector<std::string> variables_;
+  std::vector<std::pair<std::string, std::string>> variables_;  // of secrets
+  std::string agent_target_;                                    // of the first agent
   std::vector<base::FileDescriptor> files_;
   std::list<base::TempDirectory> copies_;
-  std::list<CacheMount> caches_;
+  std::map<std::string, CacheMount> caches_;  // by cache_mount_name()
   std::list<AgentProxy> agents_;
 };
 
