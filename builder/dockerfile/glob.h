@@ -72,7 +72,4 @@ bool has_wildcards(std::string_view path);
 /// nothing.
 std::string clean_path(std::string_view path);
 
-/// A pattern (Dialect::path) that matches `path` alone.
-std::string quote_pattern(std::string_view path);
-
 }  // namespace strake::dockerfile

@@ -61,7 +61,7 @@ class Selector {
   std::vector<SelectedSource> select() {
     for (const std::string& written : copy_.sources) {
       Pattern pattern = parse(written);
-      if (dockerfile::has_wildcards(pattern.path)) {
+      if (!copy_.exact && dockerfile::has_wildcards(pattern.path)) {
         for (const std::string& match : matches(pattern)) add(match, pattern, written);
       } else if (!add(pattern.path, pattern, written)) {
         throw missing(written, pattern.path);

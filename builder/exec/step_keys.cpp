@@ -7,7 +7,6 @@
 #include <map>
 #include <unordered_map>
 
-#include "builder/dockerfile/glob.h"
 #include "cache/file_digester.h"
 #include "layers/base/worker_pool.h"
 
@@ -124,10 +123,10 @@ void add_mount_fields(KeyBuilder& key, const plan::Mount& mount, const std::stri
   if (mount.from) key.field(name + " source", source);
   if (options.type == dockerfile::MountType::tmpfs)
     key.field(name + " size", std::to_string(options.size_bytes));
-  if (options.type == dockerfile::MountType::secret ||
-      options.type == dockerfile::MountType::ssh) {
+  if (options.type == dockerfile::MountType::secret || options.type == dockerfile::MountType::ssh) {
     key.field(name + " id", options.id);
     key.field(name + " variable", options.variable);
+    key.field(name + " required", options.required ? "yes" : "no");
   }
   for (const auto& [option, value] :
        {std::pair("mode", options.mode), {"uid", options.uid}, {"gid", options.gid}})
@@ -189,8 +188,8 @@ StepKey run_key(const plan::Run& run, const base::ChainId& below,
   return finish(std::move(key));
 }
 
-StepKey fetch_key(const std::string& path, const std::string& identity,
-                  const base::ChainId& below, const BuildRequest& request) {
+StepKey fetch_key(const std::string& path, const std::string& identity, const base::ChainId& below,
+                  const BuildRequest& request) {
   KeyBuilder key("fetch/1");
   key.field(cache::field::kBase, below.digest.str());
   key.field("path", path).field("version", identity);
@@ -222,7 +221,8 @@ StepKey copy_key(const plan::Copy& copy, const base::ChainId& below,
 
 std::string mount_content(const plan::Mount& mount, const CopySource& source) {
   plan::Copy everything;
-  everything.sources = {dockerfile::quote_pattern(mount.options.source)};
+  everything.sources = {mount.options.source};
+  everything.exact = true;
   // Inodes of an overlay change from mount to mount: what is read here is not worth remembering.
   cache::StatMemo memo;
   cache::ContentDigest content(cache::ContentDigest::Keep::digest);
@@ -237,7 +237,7 @@ StepKey copy_from_key(const plan::Copy& copy, const base::ChainId& below,
   KeyBuilder key("copy-from/1");
   add_copy_fields(key, copy, below, request);
   key.field("source", source.digest.str());
-  for (const std::string& path : copy.sources) key.field("path", path);
+  for (const std::string& path : copy.sources) key.field(copy.exact ? "exact path" : "path", path);
   for (const std::string& pattern : copy.excludes) key.field("exclude", pattern);
   return finish(std::move(key));
 }

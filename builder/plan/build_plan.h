@@ -63,6 +63,7 @@ struct Copy {
   std::optional<StepId> from;  // a step's file system; nullopt: a context
   std::string context;         // its name; "" is the build context
   std::vector<std::string> sources;
+  bool exact = false;  // the sources are paths, whatever characters they have, not patterns
   std::vector<InlineFile> files;
   std::string destination;  // absolute; a trailing "/" is kept and means a directory
   std::string chown, chmod;

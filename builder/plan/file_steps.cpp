@@ -134,7 +134,7 @@ void StagePlanner::fetch_sources(const dockerfile::Add& add, Copy& step) {
       case dockerfile::AddSource::http: {
         const std::string path = place + "/" + dockerfile::url_file_name(source);
         operation = FetchFile{source, checksum, path};
-        gathered.push_back(dockerfile::quote_pattern(path));
+        gathered.push_back(path);
         break;
       }
       case dockerfile::AddSource::git:
@@ -157,6 +157,7 @@ void StagePlanner::fetch_sources(const dockerfile::Add& add, Copy& step) {
   }
   step.from = last;
   step.sources = std::move(gathered);
+  step.exact = true;
 }
 
 Copy StagePlanner::expanded(const dockerfile::Transfer& transfer) const {
@@ -235,8 +236,13 @@ Mount StagePlanner::mount_of(const dockerfile::Run& run, std::size_t position) {
     if (options.id.empty()) options.id = options.source;
     if (options.id.empty()) options.id = last_component(options.target);
     if (options.id.empty()) options.id = options.variable;
-    if (options.target.empty() && options.variable.empty())
-      options.target = "/run/secrets/" + last_component(options.id);
+    if (options.target.empty() && options.variable.empty()) {
+      const std::string name = last_component(options.id);
+      if (name.empty() || name == "." || name == "..")
+        throw Error(ErrorCode::invalid_input,
+                    "a mount of type \"secret\" needs an id that is a file name, or a target");
+      options.target = "/run/secrets/" + name;
+    }
   } else if (options.type == MountType::ssh) {
     if (options.id.empty()) options.id = "default";
   } else if (options.target.empty()) {
@@ -247,7 +253,9 @@ Mount StagePlanner::mount_of(const dockerfile::Run& run, std::size_t position) {
   if (options.target == "/")
     throw Error(ErrorCode::invalid_input, "a mount cannot have the target \"/\"");
   if (options.type == MountType::cache && options.id.empty()) options.id = options.target;
-  if (options.type == MountType::cache) options.id = options_.cache_mount_namespace + options.id;
+  // Between them what no id has, so that no id reaches into another namespace.
+  if (options.type == MountType::cache && !options_.cache_mount_namespace.empty())
+    options.id = options_.cache_mount_namespace + '\0' + options.id;
   if (!has_files) return mount;
 
   options.source = dockerfile::clean_path("/" + options.source);
@@ -276,7 +284,8 @@ StepId StagePlanner::context_layer(const std::string& context, const std::string
   const StepId empty = add_source(Scratch{}, std::nullopt, "FROM scratch");
   Copy copy;
   copy.context = context;
-  copy.sources = {dockerfile::quote_pattern(source)};
+  copy.sources = {source};
+  copy.exact = true;
   copy.destination = kContextSource;
   const StepId id = add_source(
       std::move(copy), empty,

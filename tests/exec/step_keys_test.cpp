@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "layers/base/error.h"
 #include "tests/exec/exec_support.h"
 
 namespace strake::builder {
@@ -46,6 +47,108 @@ TEST(StepKeys, EveryFieldOfARunCounts) {
   EXPECT_NE(with_host, key);
   other.add_hosts = {{"db", "10.0.0.2"}};
   EXPECT_EQ(run_key(run, kBelow, {}, other).key, with_host);  // the address does not count
+}
+
+TEST(StepKeys, EveryFieldOfAMountCounts) {
+  using dockerfile::MountType;
+  const BuildRequest request;
+  const auto key_of = [&](const plan::Mount& mount, const std::string& source = "s") {
+    plan::Run run;
+    run.argv = {"x"};
+    run.mounts = {mount};
+    return run_key(run, kBelow, std::vector{source}, request).key;
+  };
+  plan::Mount mount;
+  mount.options.type = MountType::secret;
+  mount.options.target = "/t";
+  mount.options.id = "id";
+  const auto differs = [&](auto change) {
+    plan::Mount other = mount;
+    change(other);
+    return key_of(other) != key_of(mount);
+  };
+  EXPECT_TRUE(differs([](plan::Mount& m) { m.options.target = "/u"; }));
+  EXPECT_TRUE(differs([](plan::Mount& m) { m.options.id = "other"; }));
+  EXPECT_TRUE(differs([](plan::Mount& m) { m.options.variable = "V"; }));
+  EXPECT_TRUE(differs([](plan::Mount& m) { m.options.required = true; }));
+  EXPECT_TRUE(differs([](plan::Mount& m) { m.options.mode = 0400; }));
+  EXPECT_TRUE(differs([](plan::Mount& m) { m.options.uid = 0; }));
+  EXPECT_TRUE(differs([](plan::Mount& m) { m.options.gid = 0; }));
+  EXPECT_TRUE(differs([](plan::Mount& m) { m.options.type = MountType::ssh; }));
+
+  mount.options.type = MountType::tmpfs;
+  EXPECT_TRUE(differs([](plan::Mount& m) { m.options.size_bytes = 1; }));
+  mount.options.type = MountType::bind;
+  mount.from = plan::StepId{1};
+  EXPECT_TRUE(differs([](plan::Mount& m) { m.options.read_only = false; }));
+  EXPECT_NE(key_of(mount, "s"), key_of(mount, "t"));
+}
+
+// The content of a cache is no input of a step, and so neither is which cache it is.
+TEST(StepKeys, WhichCacheIsMountedDoesNotCount) {
+  const BuildRequest request;
+  plan::Run run;
+  run.argv = {"x"};
+  run.mounts.resize(1);
+  run.mounts[0].options.type = dockerfile::MountType::cache;
+  run.mounts[0].options.target = "/t";
+  run.mounts[0].options.id = "a";
+  const std::vector<std::string> none(1);
+  const cache::CacheKey key = run_key(run, kBelow, none, request).key;
+  run.mounts[0].options.id = "b";
+  run.mounts[0].options.sharing = dockerfile::CacheSharing::locked;
+  EXPECT_EQ(run_key(run, kBelow, none, request).key, key);
+  run.mounts[0].options.mode = 0700;
+  EXPECT_NE(run_key(run, kBelow, none, request).key, key);
+}
+
+TEST(StepKeys, SeveralMountsDoNotMixUp) {
+  const BuildRequest request;
+  plan::Run run;
+  run.argv = {"x"};
+  run.mounts.resize(2);
+  for (plan::Mount& mount : run.mounts) mount.from = plan::StepId{1};
+  run.mounts[0].options.target = "/a";
+  run.mounts[1].options.target = "/b";
+  EXPECT_NE(run_key(run, kBelow, std::vector<std::string>{"1", "2"}, request).key,
+            run_key(run, kBelow, std::vector<std::string>{"2", "1"}, request).key);
+  plan::Run swapped = run;
+  std::swap(swapped.mounts[0], swapped.mounts[1]);
+  EXPECT_NE(run_key(run, kBelow, std::vector<std::string>{"1", "1"}, request).key,
+            run_key(swapped, kBelow, std::vector<std::string>{"1", "1"}, request).key);
+}
+
+TEST(StepKeys, MountsAreComparedByTheirContent) {
+  const auto content_of = [](const Tree& tree, const std::string& source) {
+    plan::Mount mount;
+    mount.options.source = source;
+    const base::RootedDirectory root = tree.root();
+    return mount_content(mount, {.root = root, .shown_name = "its source"});
+  };
+  Tree tree;
+  tree.file("d/f", "1").file("d/[x]", "2").file("beside", "3").symlink("link", "d");
+  Tree same;
+  same.file("d/f", "1").file("d/[x]", "2").file("beside", "other").symlink("link", "d");
+  EXPECT_EQ(content_of(tree, "/d"), content_of(same, "/d"));
+  EXPECT_NE(content_of(tree, "/"), content_of(same, "/"));
+  EXPECT_EQ(content_of(tree, "/link"), content_of(tree, "/d"));
+  EXPECT_NE(content_of(tree, "/d/f"), content_of(tree, "/d"));
+  EXPECT_NE(content_of(tree, "/d/[x]"), content_of(tree, "/d/f"));  // no pattern
+  same.file("d/f", "2");
+  EXPECT_NE(content_of(tree, "/d"), content_of(same, "/d"));
+  EXPECT_THROW(content_of(tree, "/nowhere"), base::Error);
+}
+
+TEST(StepKeys, WhatIsFetchedIsKnownByItsVersion) {
+  BuildRequest request;
+  const base::ChainId other{base::Digest::of("other")};
+  const cache::CacheKey key = fetch_key("/0/f", "file sha256:1", kBelow, request).key;
+  EXPECT_EQ(fetch_key("/0/f", "file sha256:1", kBelow, request).key, key);
+  EXPECT_NE(fetch_key("/0/g", "file sha256:1", kBelow, request).key, key);
+  EXPECT_NE(fetch_key("/0/f", "file sha256:2", kBelow, request).key, key);
+  EXPECT_NE(fetch_key("/0/f", "file sha256:1", other, request).key, key);
+  request.source_date_epoch = 1;
+  EXPECT_NE(fetch_key("/0/f", "file sha256:1", kBelow, request).key, key);
 }
 
 TEST(StepKeys, CopyCountsContentNotTimes) {
