@@ -175,6 +175,7 @@ class GraphBuilder {
       // A named context stands in for the whole stage of its name.
       stage.base = *context;
       stage.instructions.clear();
+      take_platform(stage);
       return;
     }
     const std::string word = expand(from.image, stage.where);
@@ -185,7 +186,6 @@ class GraphBuilder {
           .hint("give the ARG a default, or pass it with --build-arg");
     if (const auto earlier = find_stage(word, stage.number)) {
       stage.base = StageBase{*earlier};
-      stage.platform = graph_.stages[*earlier].platform;
     } else if (const auto context = find_context(stage, word)) {
       stage.base = *context;
     } else if (word == "scratch") {
@@ -193,6 +193,13 @@ class GraphBuilder {
     } else {
       stage.base = ImageRequest{parse_image(word, stage.where), stage.platform};
     }
+    take_platform(stage);
+  }
+
+  /// A stage is of the platform of the stage it grows from, whichever it was named by.
+  void take_platform(Stage& stage) const {
+    if (const auto* base = std::get_if<StageBase>(&stage.base))
+      stage.platform = graph_.stages[base->stage].platform;
   }
 
   /// What the named context `name` gives, if there is one. Image names match in any spelling.
@@ -222,10 +229,9 @@ class GraphBuilder {
     const auto* target = std::get_if<StageContext>(&context);
     if (target == nullptr) return ContextBase{key};
     if (const auto earlier = find_stage(target->stage, stage.number)) return StageBase{*earlier};
-    throw Error(ErrorCode::invalid_input, "the build context " + base::quoted(key) +
-                                              " stands for the stage " +
-                                              base::quoted(target->stage) +
-                                              ", which does not come before this one")
+    throw Error(ErrorCode::invalid_input,
+                "the build context " + base::quoted(key) + " stands for the stage " +
+                    base::quoted(target->stage) + ", which does not come before this one")
         .at(stage.where);
   }
 

@@ -117,5 +117,104 @@ TEST(StageGraph, TriggersOfAStageFireInStagesBuiltFromIt) {
   EXPECT_EQ(graph.stages[2].instructions.size(), 0U);
 }
 
+// ---- Named contexts
+
+ImageRequest request_of(const std::string& name, const std::string& platform = "linux/amd64") {
+  return {oci::parse_reference(name), oci::parse_platform(platform)};
+}
+bool is_image(const Base& base, const ImageRequest& wanted) {
+  const auto* image = std::get_if<ImageRequest>(&base);
+  return image != nullptr && !(*image < wanted) && !(wanted < *image);
+}
+
+TEST(NamedContexts, StandForTheImageOfTheirNameInAnySpelling) {
+  PlanOptions options = options_for();
+  options.contexts["alpine"] = oci::parse_reference("registry.example/alpine:1");
+  for (const char* name :
+       {"alpine", "alpine:latest", "docker.io/alpine", "docker.io/library/alpine:latest"}) {
+    const StageGraph graph = graph_of(std::string("FROM ") + name + "\n", options);
+    EXPECT_TRUE(is_image(graph.stages[0].base, request_of("registry.example/alpine:1"))) << name;
+  }
+  EXPECT_TRUE(
+      is_image(graph_of("FROM alpine:3\n", options).stages[0].base, request_of("alpine:3")));
+}
+
+TEST(NamedContexts, MayBeFilesOrNothing) {
+  PlanOptions options = options_for();
+  options.contexts["files"] = FileContext{};
+  options.contexts["empty"] = EmptyContext{};
+  const StageGraph graph = graph_of("FROM files\nFROM empty\n", options);
+  EXPECT_EQ(std::get<ContextBase>(graph.stages[0].base).context, "files");
+  EXPECT_TRUE(std::holds_alternative<ScratchBase>(graph.stages[1].base));
+}
+
+TEST(NamedContexts, MayBeStagesThatComeBefore) {
+  PlanOptions options = options_for();
+  options.contexts["base"] = StageContext{"real"};
+  const StageGraph graph = graph_of("FROM scratch AS real\nFROM base\n", options);
+  EXPECT_EQ(std::get<StageBase>(graph.stages[1].base).stage, 0U);
+  EXPECT_TRUE(graph.stages[0].needed);
+  EXPECT_THAT(failure_of("FROM base\nFROM scratch AS real\n", options),
+              HasSubstr("does not come before"));
+}
+
+// A stage has the platform of the stage it grows from, by whichever name.
+TEST(NamedContexts, StagesKeepTheirPlatform) {
+  PlanOptions options = options_for();
+  options.contexts["base"] = StageContext{"real"};
+  const StageGraph graph =
+      graph_of("FROM --platform=linux/arm64 scratch AS real\nFROM base\n", options);
+  EXPECT_EQ(graph.stages[1].platform.str(), "linux/arm64");
+}
+
+TEST(NamedContexts, TheOneForThePlatformWins) {
+  PlanOptions options = options_for();
+  options.contexts["alpine"] = oci::parse_reference("any");
+  options.contexts["alpine::linux/arm64"] = oci::parse_reference("arm");
+  const StageGraph graph =
+      graph_of("FROM --platform=linux/arm64 alpine\nFROM --platform=linux/amd64 alpine\n", options);
+  EXPECT_TRUE(is_image(graph.stages[0].base, request_of("arm", "linux/arm64")));
+  EXPECT_TRUE(is_image(graph.stages[1].base, request_of("any")));
+  options.contexts.erase("alpine");
+  EXPECT_TRUE(is_image(graph_of("FROM alpine\n", options).stages[0].base, request_of("alpine")));
+}
+
+TEST(NamedContexts, ReplaceTheStageOfTheirNameWhole) {
+  PlanOptions options = options_for();
+  options.contexts["deps"] = FileContext{};
+  const StageGraph graph = graph_of(
+      "FROM broken/image:tag AS Deps\nCOPY x /\nRUN make\nFROM scratch\nCOPY --from=deps / /\n",
+      options);
+  EXPECT_EQ(std::get<ContextBase>(graph.stages[0].base).context, "deps");
+  EXPECT_TRUE(graph.stages[0].instructions.empty());
+  EXPECT_TRUE(graph.required_images().empty());
+  EXPECT_EQ(std::get<StageBase>(graph.stages[1].sources.at({0, 0})).stage, 0U);
+}
+
+TEST(NamedContexts, AreSourcesOfCopiesAndMounts) {
+  PlanOptions options = options_for();
+  options.contexts["files"] = FileContext{};
+  options.contexts["tool"] = oci::parse_reference("registry.example/tool");
+  const StageGraph graph = graph_of(
+      "FROM scratch\nCOPY --from=FILES / /\n"
+      "RUN --mount=target=/c --mount=from=tool,target=/t --mount=from=files,target=/f x\n",
+      options);
+  const auto& sources = graph.stages[0].sources;
+  ASSERT_EQ(sources.size(), 3U);
+  EXPECT_EQ(std::get<ContextBase>(sources.at({0, 0})).context, "files");
+  EXPECT_TRUE(is_image(sources.at({1, 1}), request_of("registry.example/tool")));
+  EXPECT_EQ(std::get<ContextBase>(sources.at({1, 2})).context, "files");
+  EXPECT_EQ(graph.required_images().size(), 1U);
+}
+
+TEST(NamedContexts, DoNotHideAnEarlierStage) {
+  PlanOptions options = options_for();
+  options.contexts["other"] = FileContext{};
+  const StageGraph graph =
+      graph_of("FROM scratch AS a\nFROM scratch\nRUN --mount=from=a,target=/a x\n", options);
+  EXPECT_EQ(std::get<StageBase>(graph.stages[1].sources.at({0, 0})).stage, 0U);
+  EXPECT_TRUE(graph.stages[0].needed);
+}
+
 }  // namespace
 }  // namespace strake::plan
