@@ -115,13 +115,16 @@ void LayerDraft::replace(TarEntry entry, DraftContent content) {
   insert(std::move(entry), std::move(content));
 }
 
-/// Something in the place of what was removed hides it by itself, but a directory would show what
-/// its predecessor had: so that is removed piece by piece.
+/// Something in the place of what was removed hides it by itself, but a directory, also one in the
+/// place of what hid it, would show what its predecessor had: so that is removed piece by piece.
 void LayerDraft::insert(TarEntry entry, DraftContent content) {
   const std::string path = entry.path;
   const auto names = removed_.find(parent_path(path));
   const bool was_removed = names != removed_.end() && names->second.erase(last_component(path)) > 0;
-  if (was_removed && entry.type == EntryType::directory) {
+  const auto before = entries_.find(path);
+  const bool was_hidden =
+      before != entries_.end() && before->second.entry.type != EntryType::directory;
+  if ((was_removed || was_hidden) && entry.type == EntryType::directory) {
     const auto status = below_.lstat(path);
     if (status && S_ISDIR(status->st_mode))
       for (std::string& name : below_.list(path)) removed_[path].insert(std::move(name));

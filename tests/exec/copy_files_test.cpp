@@ -308,5 +308,33 @@ TEST_F(CopyFiles, UnpacksIntoADirectory) {
   EXPECT_EQ(run(flags).mode("new/d"), 0711U);
 }
 
+// Whiteouts in an archive take away what is there: a layer could not carry files of such names.
+TEST_F(CopyFiles, WhiteoutsOfAnArchiveTakeAwayWhatIsThere) {
+  context.file("t", test::TarBuilder()
+                        .file(".wh.gone", "")
+                        .directory("full")
+                        .file("full/.wh..wh..opq", "")
+                        .file("full/new", "n")
+                        .file(".wh.nowhere", "")
+                        .str());
+  below.file("x/gone/f", "").file("x/full/old", "").file("x/full/sub/f", "").file("x/kept", "");
+  EXPECT_THAT(
+      paths(run(add({"t"}, "/x"))),
+      ElementsAre("x", "x/.wh.gone", "x/full", "x/full/.wh.old", "x/full/.wh.sub", "x/full/new"));
+}
+
+TEST_F(CopyFiles, AnOpaqueArchiveEmptiesItsDestination) {
+  context.file("t", test::TarBuilder().file(".wh..wh..opq", "").file("new", "n").str());
+  below.file("x/old", "").file("y", "");
+  EXPECT_THAT(paths(run(add({"t"}, "/x"))), ElementsAre("x", "x/.wh.old", "x/new"));
+}
+
+// Docker's tar goes up from the destination no further than to itself.
+TEST_F(CopyFiles, ParentsInPathsOfAnArchiveStayInTheDestination) {
+  context.file("t", test::TarBuilder().file("../../a", "1").file("d/../../b", "2").str());
+  EXPECT_THAT(run(add({"t"}, "/x")).files,
+              UnorderedElementsAre(Pair("x/a", "1"), Pair("x/b", "2")));
+}
+
 }  // namespace
 }  // namespace strake::builder
