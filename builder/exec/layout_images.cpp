@@ -13,18 +13,20 @@ namespace {
 using base::Error;
 using base::ErrorCode;
 
-/// A location taken apart: "images/app:v1" is the tag v1 of the layout images/app.
+/// A location taken apart: "images/app:v1" is the tag v1 of the layout images/app. Directories may
+/// have ":" and "@" in their names.
 struct Location {
   std::string path, name;
 };
 
 Location parse_location(const std::string& text) {
-  if (const std::size_t at = text.rfind('@'); at != std::string::npos) {
+  const std::size_t last = text.find_last_of('/') + 1;  // of the path's components
+  if (const std::size_t at = text.find('@', last); at != std::string::npos) {
     Location location = parse_location(text.substr(0, at));
     return {location.path, text.substr(at + 1)};
   }
-  const std::size_t colon = text.rfind(':'), slash = text.rfind('/');
-  if (colon == std::string::npos || (slash != std::string::npos && colon < slash)) return {text, ""};
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string::npos || colon < last) return {text, ""};
   return {text.substr(0, colon), text.substr(colon + 1)};
 }
 
