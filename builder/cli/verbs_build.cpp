@@ -20,7 +20,7 @@ base::Error invalid(std::string message) {
 /// The words of the line, before they mean anything.
 struct BuildWords {
   std::vector<std::string> tags, build_args, platforms, outputs, labels, add_hosts;
-  std::vector<std::string> secrets, agents, allow, contexts;
+  std::vector<std::string> secrets, agents, allow, contexts, no_cache_filters;
   std::optional<std::string> file, build_arg_file, target, network, pull, compression;
   std::optional<std::string> compression_level, jobs, iid_file, metadata_file, provenance, sbom;
   std::optional<std::string> isolation;
@@ -38,7 +38,6 @@ struct Refusal {
 constexpr std::array kRefusals = std::to_array<Refusal>({
     {"--cache-from", "the cache is the local store; this version imports no other"},
     {"--cache-to", "the cache is the local store; this version exports it nowhere"},
-    {"--no-cache-filter", "use --no-cache to run every step again"},
     {"--squash", "layers are what makes the cache and pushes fast"},
     {"--memory", "steps run without limits; limit strake itself with its cgroup"},
     {"-m", "steps run without limits; limit strake itself with its cgroup"},
@@ -95,12 +94,14 @@ void declare(OptionSet& options, BuildWords& words) {
 
   options.section("Build");
   options.flag("--no-cache", words.no_cache, "Run every step again");
+  options.list("--no-cache-filter", "STAGE,...", words.no_cache_filters,
+               "Run every step of these stages again");
   options.optional_text("--pull", "WHEN", "always", words.pull,
                         "Look up base images: always, newer, missing, never");
   options.text("--network", "MODE", words.network, "Network of RUN: default, host or none");
   options.list("--build-context", "NAME=WHERE", words.contexts,
-               "More to copy from: a directory, git or http URL, docker-image://NAME,\n"
-               "oci-layout://PATH or target:STAGE (repeatable)");
+               "More to copy from: a directory, git or http URL,\n"
+               "docker-image://NAME, oci-layout://PATH or target:STAGE (repeatable)");
   options.list("--secret", "id=ID[,src=FILE|env=NAME]", words.secrets,
                "Secret for RUN --mount=type=secret (repeatable)");
   options.list("--ssh", "default|ID[=SOCKET]", words.agents,
@@ -254,6 +255,12 @@ void check_outputs(const BuildRequest& request) {
   if (to_stdout > 1) throw invalid("only one output can go to stdout");
 }
 
+/// Docker's switches among the build arguments.
+bool is_true(const std::map<std::string, std::string>& build_args, const std::string& name) {
+  const auto given = build_args.find(name);
+  return given != build_args.end() && (given->second == "1" || given->second == "true");
+}
+
 /// Seconds since 1970, or "context", from the build argument, else from the environment. As with
 /// docker's client the latter counts as a build argument: a stage that declares it sees it.
 void set_source_date_epoch(BuildRequest& request, const VerbContext& context) {
@@ -321,6 +328,9 @@ Command parse_build(VerbContext& context) {
   set_source_date_epoch(request, context);
   request.pull = parse_pull_policy(words.pull.value_or("missing"));
   request.no_cache = words.no_cache;
+  for (const std::string& list : words.no_cache_filters)
+    for (const std::string& stage : split_csv(list)) request.no_cache_stages.push_back(stage);
+  request.always_index = is_true(request.build_args, "BUILDKIT_MULTI_PLATFORM");
   request.dry_run = words.dry_run;
   request.explain_cache = words.explain_cache;
   if (words.jobs)

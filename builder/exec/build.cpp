@@ -61,6 +61,7 @@ class Build {
                   "SOURCE_DATE_EPOCH=context, but the build context is no git repository")
           .hint("give it as seconds since 1970");
     request_.source_date_epoch = input_->commit_time();
+    request_.build_args["SOURCE_DATE_EPOCH"] = std::to_string(*input_->commit_time());
   }
 
   std::string build_arg(const std::string& name) const {
@@ -227,7 +228,7 @@ class Build {
     BuildOutcome outcome;
     std::optional<ImageDocuments> documents;
     const auto need_documents = [&]() -> const ImageDocuments& {
-      if (!documents) documents = make_documents(images_, blob_options(), machine_);
+      if (!documents) documents = make_documents(images_, blob_options(), request_.always_index, machine_);
       return *documents;
     };
     for (const OutputSpec& output : outputs()) {

@@ -49,7 +49,7 @@ struct BuildRequest {
   /// A directory, "-" for stdin (a Dockerfile or an archive), a git repository, or a URL.
   std::string context;
   std::vector<NamedContext> contexts;          // --build-context
-  std::filesystem::path dockerfile;            // "" finds Dockerfile or Containerfile in context
+  std::filesystem::path dockerfile;            // or a URL; "" finds Dockerfile or Containerfile
   std::optional<std::string> dockerfile_text;  // read from stdin ("-f -")
   std::vector<oci::Reference> tags;
   std::map<std::string, std::string> build_args;
@@ -69,6 +69,8 @@ struct BuildRequest {
   bool epoch_of_context = false;  // SOURCE_DATE_EPOCH=context: the commit's, of a git context
   PullPolicy pull = PullPolicy::missing;
   bool no_cache = false;
+  std::vector<std::string> no_cache_stages;  // --no-cache-filter: the steps of these run again
+  bool always_index = false;  // an index also for one platform (BUILDKIT_MULTI_PLATFORM)
   bool dry_run = false;        // print the plan, change nothing
   bool explain_cache = false;  // say for each miss what differed
   std::size_t jobs = 0;        // 0: as many as there are processors

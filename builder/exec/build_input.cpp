@@ -6,9 +6,14 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "builder/context/source_auth.h"
+#include "builder/dockerfile/limits.h"
 #include "builder/dockerfile/parser.h"
+#include "builder/dockerfile/source_url.h"
 #include "builder/exec/layout_images.h"
 #include "layers/base/error.h"
+#include "layers/base/log.h"
+#include "layers/blob_store.h"
 
 namespace strake::builder {
 namespace {
@@ -60,21 +65,54 @@ BuildInput::BuildInput(const BuildRequest& request, Machine& machine, Secrets& s
       opener_{machine.store, machine.blobs, http_, access_of(request, secrets),
               keeps_git_directory(request)} {
   OpenedContext opened = opener_.open(request.context, standard_input(), stop);
-  source_.emplace(request.dockerfile_text
-                      ? dockerfile::SourceFile("-", *request.dockerfile_text)
-                      : read_dockerfile(opened, request.dockerfile));
+  const bool fetched =
+      dockerfile::classify_context(request.dockerfile.native()) == dockerfile::ContextKind::http;
+  source_.emplace(request.dockerfile_text ? dockerfile::SourceFile("-", *request.dockerfile_text)
+                  : fetched               ? fetch_dockerfile(request.dockerfile)
+                                          : read_dockerfile(opened, request.dockerfile));
   file_ = dockerfile::parse(*source_);
   refuse_foreign_frontend();
+  refuse_unknown_stages();
   name_ = opened.owned ? opened.shown + "#" + source_->path().string() : source_->path().string();
   commit_time_ = opened.commit_time;
   contexts_[""] = std::make_unique<BuildContext>(
-      std::move(opened), request.dockerfile_text ? std::filesystem::path() : source_->path());
+      std::move(opened),
+      request.dockerfile_text || fetched ? std::filesystem::path() : source_->path());
+}
+
+dockerfile::SourceFile BuildInput::fetch_dockerfile(const std::string& url) {
+  const HttpFile file =
+      http_.fetch({.url = url,
+                   .authorization = http_authorization(url, opener_.access),
+                   .limit_bytes = dockerfile::Limits().file_bytes},
+                  stop_);
+  return {base::redacted(url), base::read_all(*machine_.blobs.open(file.blob),
+                                              dockerfile::Limits().file_bytes, url)};
+}
+
+/// A misspelled stage would leave out what it was to run again.
+void BuildInput::refuse_unknown_stages() const {
+  std::vector<std::string> names;
+  for (const dockerfile::Instruction& instruction : file_.instructions)
+    if (const auto* from = std::get_if<dockerfile::From>(&instruction.operation))
+      names.push_back(from->name.empty() ? "stage-" + std::to_string(names.size()) : from->name);
+  for (const std::string& stage : request_.no_cache_stages) {
+    if (std::find(names.begin(), names.end(), stage) != names.end()) continue;
+    Error error(ErrorCode::invalid_input,
+                "--no-cache-filter names " + base::quoted(stage) + ", which is no stage");
+    const std::string near = base::nearest(stage, names);
+    if (!near.empty()) error.set_hint("did you mean " + base::quoted(near) + "?");
+    throw error;
+  }
 }
 
 /// `# syntax=` may name another language than ours, which docker would run a frontend image for.
 /// Docker's own Dockerfile frontend, from whichever mirror, is the language built in here.
 void BuildInput::refuse_foreign_frontend() const {
-  const std::string& syntax = file_.directives.syntax;
+  // docker lets this build argument stand in for the directive.
+  const auto given = request_.build_args.find("BUILDKIT_SYNTAX");
+  const std::string& syntax =
+      given != request_.build_args.end() ? given->second : file_.directives.syntax;
   if (syntax.empty()) return;
   std::string name = syntax.substr(0, syntax.find('@'));
   const std::size_t slash = name.rfind('/');
@@ -98,6 +136,14 @@ const BuildContext& BuildInput::context(const std::string& name) {
     context = std::make_unique<BuildContext>(opener_.open(*named, stop_));
   }
   return *context;
+}
+
+GitRevision BuildInput::git_revision(const dockerfile::GitUrl& url,
+                                     const std::filesystem::path& work) {
+  const std::lock_guard lock(git_mutex_);
+  const std::tuple key(url.remote, url.ref, url.checksum);
+  if (const auto known = revisions_.find(key); known != revisions_.end()) return known->second;
+  return revisions_.emplace(key, resolve_git(url, opener_.access, work, stop_)).first->second;
 }
 
 std::map<std::string, plan::NamedContext> BuildInput::named_contexts() const {

@@ -6,8 +6,10 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <tuple>
 
 #include "builder/context/build_context.h"
+#include "builder/context/git_source.h"
 #include "builder/context/http_files.h"
 #include "builder/dockerfile/instruction.h"
 #include "builder/dockerfile/source.h"
@@ -40,11 +42,17 @@ class BuildInput {
   /// The image, if the request came from a named context that is an image layout on disk.
   std::optional<plan::ResolvedImage> find_layout_image(const plan::ImageRequest& request) const;
 
+  /// Which commit `url` means in this build, for all its platforms: asked for once. `work` is an
+  /// empty directory of ours. From any thread; throws as resolve_git.
+  GitRevision git_revision(const dockerfile::GitUrl& url, const std::filesystem::path& work);
+
   const ContextOpener& opener() const noexcept { return opener_; }
   HttpFiles& http() noexcept { return http_; }
 
  private:
+  dockerfile::SourceFile fetch_dockerfile(const std::string& url);
   void refuse_foreign_frontend() const;
+  void refuse_unknown_stages() const;
 
   const BuildRequest& request_;
   Machine& machine_;
@@ -57,6 +65,8 @@ class BuildInput {
   std::optional<std::int64_t> commit_time_;
   std::mutex mutex_;  // guards what follows
   std::map<std::string, std::unique_ptr<BuildContext>> contexts_;
+  std::mutex git_mutex_;  // guards what follows
+  std::map<std::tuple<std::string, std::string, std::string>, GitRevision> revisions_;
 };
 
 }  // namespace strake::builder

@@ -66,7 +66,7 @@ FetchedSource::FetchedSource(const plan::FetchGit& fetch, BuildInput& input, std
   git_ = git_url_of(fetch);
   git_directory_ = git_directory_of(fetch, git_);
   work_ = input.opener().store.make_ingest("git-");
-  revision_ = resolve_git(git_, input.opener().access, work_.path(), stop_);
+  revision_ = input.git_revision(git_, work_.path());
   identity_ = git_identity(git_, revision_.commit, git_directory_);
 }
 

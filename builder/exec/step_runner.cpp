@@ -2,6 +2,8 @@
 
 #include <fcntl.h>
 
+#include <algorithm>
+
 #include "builder/exec/accounts.h"
 #include "builder/exec/copy_files.h"
 #include "builder/exec/fetched_source.h"
@@ -85,6 +87,7 @@ struct StepRunner::Pending {
   bool key_is_enough = true;                       // false: its server must be asked first
   std::optional<cache::CacheRecord> previous;      // of the slot
   bool took_previous = false;                      // the result is the previous one but for times
+  bool may_reuse = true;                           // false: --no-cache
   TaskId task{};
 };
 
@@ -106,12 +109,16 @@ StepRunner::Pending& StepRunner::pending_for(const plan::BuildPlan& plan, const 
   if (!pending) {
     pending = std::make_unique<Pending>();
     pending->slot = slot_of(step, plan, input_.name());
+    const std::vector<std::string>& afresh = request_.no_cache_stages;
+    pending->may_reuse = !request_.no_cache &&
+                         std::find(afresh.begin(), afresh.end(), step.stage) == afresh.end();
   }
   return *pending;
 }
 
-std::optional<StepResult> StepRunner::find(const StepKey& key, const StepResult& below) {
-  if (request_.no_cache) return std::nullopt;
+std::optional<StepResult> StepRunner::find(const Pending& pending, const StepKey& key,
+                                           const StepResult& below) {
+  if (!pending.may_reuse) return std::nullopt;
   const std::optional<cache::CacheRecord> record = machine_.cache.find(key.key);
   if (!record) return std::nullopt;
   // A record may outlive its layer: pruned, damaged, or not synced when the power went.
@@ -152,7 +159,7 @@ std::optional<StepResult> StepRunner::probe(const plan::BuildPlan& plan, const p
     throw;
   }
   if (!pending.key_is_enough) return std::nullopt;
-  std::optional<StepResult> result = find(pending.key, below);
+  std::optional<StepResult> result = find(pending, pending.key, below);
   if (result) ShownTask(machine_.progress, task_of(plan, step)).set(Outcome::cached);
   return result;
 }
@@ -211,14 +218,14 @@ StepResult StepRunner::execute(const plan::BuildPlan& plan, const plan::Step& st
       machine_.progress.note(task.id(), "waiting for the same step of another build");
     });
     if (waited) {
-      if (auto result = find(pending.key, below)) {
+      if (auto result = find(pending, pending.key, below)) {
         task.set(Outcome::cached);
         return *std::move(result);
       }
     }
     read_sources(step, below, inputs, pending);
     if (pending.content_key) {
-      if (auto result = find(*pending.content_key, below)) {
+      if (auto result = find(pending, *pending.content_key, below)) {
         machine_.cache.store(pending.key.key, {.layer = result->layer,
                                                .fields = pending.key.fields,
                                                .slot = pending.slot,
@@ -459,7 +466,7 @@ std::optional<oci::Layer> StepRunner::seal_draft(const LayerDraft& draft, Pendin
 
 /// Whether the new tree is what the step gave last time but for times: then that is its result.
 bool StepRunner::take_previous(const base::FileDescriptor& tree, Pending& pending) const {
-  if (request_.no_cache || !pending.previous || !pending.previous->layer) return false;
+  if (!pending.may_reuse || !pending.previous || !pending.previous->layer) return false;
   const base::DiffId& previous = pending.previous->layer->diff_id;
   if (!machine_.layers.has_tree(previous)) return false;
   const base::FileDescriptor before = machine_.layers.open_tree(previous);

@@ -57,7 +57,8 @@ class StepRunner {
  private:
   struct Pending;
 
-  std::optional<StepResult> find(const StepKey& key, const StepResult& below);
+  std::optional<StepResult> find(const Pending& pending, const StepKey& key,
+                                 const StepResult& below);
   Pending& pending_for(const plan::BuildPlan& plan, const plan::Step& step);
   void probe_copy(const plan::Copy& copy, const StepResult& below,
                   const std::vector<StepResult>& inputs, Pending& pending);

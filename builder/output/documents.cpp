@@ -7,7 +7,7 @@
 namespace strake::builder {
 
 ImageDocuments make_documents(std::span<const AssembledImage> images, const BlobOptions& options,
-                              Machine& machine) {
+                              bool always_index, Machine& machine) {
   ImageDocuments documents;
   oci::Index index;
   for (const AssembledImage& image : images) {
@@ -19,7 +19,7 @@ ImageDocuments make_documents(std::span<const AssembledImage> images, const Blob
     child.platform = image.config.platform;
     index.manifests.push_back(std::move(child));
   }
-  if (images.size() > 1) documents.index = oci::make_index(std::move(index));
+  if (images.size() > 1 || always_index) documents.index = oci::make_index(std::move(index));
   return documents;
 }
 

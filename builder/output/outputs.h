@@ -24,9 +24,10 @@ struct ImageDocuments {
   }
 };
 
-/// Makes manifests (and an index for more than one image), compressing what has no blob yet.
+/// Makes manifests (and an index for more than one image, or if asked for), compressing what has no
+/// blob yet.
 ImageDocuments make_documents(std::span<const AssembledImage> images, const BlobOptions& options,
-                              Machine& machine);
+                              bool always_index, Machine& machine);
 
 /// Stores configs (and documents, if there are any) as blobs, and the image under each name;
 /// without names under its own id. Names come last.
