@@ -9,6 +9,7 @@
 #include "builder/exec/fetched_source.h"
 #include "builder/exec/layer_draft.h"
 #include "builder/exec/layer_paths.h"
+#include "builder/exec/run_command.h"
 #include "builder/exec/run_mounts.h"
 #include "builder/exec/shown_task.h"
 #include "builder/sandbox/sandbox.h"
@@ -25,17 +26,6 @@ using base::Error;
 using base::ErrorCode;
 using Clock = std::chrono::system_clock;
 
-/// A RUN's output on its way to the display.
-class OutputSink final : public base::ByteSink {
- public:
-  OutputSink(Progress& progress, TaskId task) : progress_(progress), task_(task) {}
-  void write(std::span<const std::byte> bytes) override { progress_.output(task_, bytes); }
-
- private:
-  Progress& progress_;
-  TaskId task_;
-};
-
 StepResult on_top(const StepResult& below, const std::optional<oci::Layer>& layer,
                   Clock::time_point created) {
   StepResult result = below;
@@ -46,27 +36,6 @@ StepResult on_top(const StepResult& below, const std::optional<oci::Layer>& laye
     result.chain = base::chain_id(below.chain, layer->diff_id);
   }
   return result;
-}
-
-bool has_variable(const std::vector<std::string>& env, std::string_view name) {
-  const std::string prefix = std::string(name) + "=";
-  for (const std::string& variable : env)
-    if (variable.starts_with(prefix)) return true;
-  return false;
-}
-
-Error run_failed(const sandbox::ExitStatus& status) {
-  std::string what = "the command ";
-  if (!status.explanation.empty()) {
-    what = status.explanation + " (exit code " + std::to_string(status.code) + ")";
-  } else if (status.signal != 0) {
-    what += "was killed by signal " + std::to_string(status.signal);
-  } else {
-    what += "failed with exit code " + std::to_string(status.code);
-  }
-  Error error(ErrorCode::step_failed, what);
-  if (status.oom_killed) error.set_hint("the machine ran out of memory: give the build more");
-  return error;
 }
 
 TaskInfo task_of(const plan::BuildPlan& plan, const plan::Step& step) {
@@ -328,40 +297,10 @@ std::optional<oci::Layer> StepRunner::run(const plan::Run& run, const StepResult
   fetcher_.ensure_trees(below.stack);
   std::vector<std::filesystem::path> trees = layers::tree_paths(machine_.layers, below.stack);
   trees.insert(trees.begin(), mount_points());
-  layers::MountStack stack(machine_.store, trees, layers::Writable::yes);
-  const Account account = resolve_account(stack.root(), run.user);
-  const base::FileDescriptor upper(
-      ::open(stack.upper().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-
-  sandbox::Spec spec;
-  spec.rootfs_fd = stack.fd();
-  spec.upper_fd = upper.get();
-  spec.argv = run.argv;
-  spec.env = run.env;
-  spec.env.insert(spec.env.end(), run.proxy_env.begin(), run.proxy_env.end());
-  if (!has_variable(spec.env, "HOME")) spec.env.push_back("HOME=" + account.home);
-  spec.uid = account.uid;
-  spec.gid = account.gid;
-  spec.groups.assign(account.groups.begin(), account.groups.end());
-  spec.working_dir = run.working_dir;
-  spec.architecture = run.architecture;
-  spec.extra_hosts = request_.add_hosts;
-  if (!run.network || request_.network == RunNetwork::none) spec.network = sandbox::Network::none;
-  spec.insecure = run.insecure;
-  if (!run.hostname.empty()) spec.hostname = run.hostname;
-  const auto note = [&](const std::string& line) { machine_.progress.note(pending.task, line); };
-  const RunMounts mounts(run, pending.mount_sources, machine_, {secrets_, request_.agents}, stop_,
-                         note);
-  mounts.add_to(spec);
-  const auto device_files = add_devices(run, devices_, spec, note);
-  for (const plan::InlineFile& script : run.scripts)
-    spec.mounts.push_back(sandbox::InlineFile{
-        .target = "/dev/pipes/" + script.name, .content = script.content, .mode = 0755});
-
-  OutputSink output(machine_.progress, pending.task);
-  const sandbox::ExitStatus status = machine_.sandbox.run(spec, output, stop_);
-  if (!status.success()) throw run_failed(status);
-  return seal_upper(std::move(stack), pending);
+  layers::MountStack root(machine_.store, trees, layers::Writable::yes);
+  run_command(run, root, pending.mount_sources,
+              {request_, machine_, secrets_, devices_, pending.task, stop_});
+  return seal_upper(std::move(root), pending);
 }
 
 /// A directory with the mount points of every step, below all layers: no step needs to make them.

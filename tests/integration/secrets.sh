@@ -23,13 +23,14 @@ USER 0
 RUN --mount=type=secret,id=token,target=/etc/own,mode=0440,gid=5 stat -c %u:%g:%a /etc/own && sha256sum </etc/own >/digest
 RUN --mount=type=secret,id=THE_SECRET,env=TOKEN test -n "$TOKEN" && test ! -e /run/secrets/THE_SECRET && echo "${#TOKEN}"
 RUN --mount=type=secret,id=absent test ! -e /run/secrets/absent
-RUN --mount=type=secret,id=token head -c 4 /run/secrets/token >/dev/null; false || true
+RUN --mount=type=secret,id=token echo shown: && cat /run/secrets/token && echo
 END
 "$strake" build --progress plain --log-level debug --no-cache --push -t "$registry/app:1" \
   --secret id=token,src=given/token --secret id=THE_SECRET --metadata-file meta.json \
   --explain-cache -o type=oci,dest=image.tar -o type=image context >id 2>log || { cat log >&2; fail "build with secrets"; }
 contains "a secret file has mode 0400 and its owner" "$(cat log)" "1000:400"
 contains "a secret file has the mode and group asked for" "$(cat log)" "0:5:440"
+contains "a secret that a command prints is not shown" "$(cat log)" "****"
 contains "a secret that was not given is noted" "$(cat log)" 'not given the secret "absent"'
 mkdir layout && tar -xf image.tar -C layout
 "$strake" history --no-trunc localhost/base >/dev/null
