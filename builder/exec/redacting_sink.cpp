@@ -23,41 +23,42 @@ RedactingSink::RedactingSink(base::ByteSink& to, std::span<const std::string_vie
   for (const std::string_view secret : secrets) add_lines(secret, secrets_);
   std::stable_sort(secrets_.begin(), secrets_.end(),
                    [](const auto& a, const auto& b) { return a.size() > b.size(); });
+  for (const std::string& secret : secrets_) beginnings_ += secret.front();
 }
 
 void RedactingSink::write(std::span<const std::byte> bytes) {
   if (secrets_.empty()) return to_.write(bytes);
   pending_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  replace_secrets();
-  pass_on(pending_.size() - held_back());
+  pass_on(More::may_come);
 }
 
 void RedactingSink::finish() {
-  pass_on(pending_.size());
+  pass_on(More::is_not_to_come);
 }
 
-void RedactingSink::replace_secrets() {
-  for (const std::string& secret : secrets_)
-    for (std::size_t at = pending_.find(secret); at != std::string::npos;
-         at = pending_.find(secret, at + kReplacement.size()))
-      pending_.replace(at, secret.size(), kReplacement);
-}
-
-/// The length of the longest end of what is pending that begins a secret.
-std::size_t RedactingSink::held_back() const {
-  std::size_t longest = 0;
-  for (const std::string& secret : secrets_) {
-    std::size_t size = std::min(secret.size() - 1, pending_.size());
-    while (size > longest && !pending_.ends_with(std::string_view(secret).substr(0, size))) --size;
-    longest = std::max(longest, size);
+void RedactingSink::pass_on(More more) {
+  std::string out;
+  std::size_t at = 0;
+  while (at < pending_.size()) {
+    const std::size_t next = std::min(pending_.find_first_of(beginnings_, at), pending_.size());
+    out.append(pending_, at, next - at);
+    at = next;
+    const std::string_view rest = std::string_view(pending_).substr(at);
+    const auto secret = std::find_if(secrets_.begin(), secrets_.end(), [&](const auto& candidate) {
+      return rest.starts_with(candidate) ||
+             (more == More::may_come && std::string_view(candidate).starts_with(rest));
+    });
+    if (rest.empty() || (secret != secrets_.end() && rest.size() < secret->size())) break;
+    if (secret == secrets_.end()) {
+      out += rest.front();
+      ++at;
+    } else {
+      out += kReplacement;
+      at += secret->size();
+    }
   }
-  return longest;
-}
-
-void RedactingSink::pass_on(std::size_t size) {
-  if (size == 0) return;
-  to_.write(base::bytes_of(std::string_view(pending_).substr(0, size)));
-  pending_.erase(0, size);
+  pending_.erase(0, at);
+  if (!out.empty()) to_.write(base::bytes_of(out));
 }
 
 }  // namespace strake::builder

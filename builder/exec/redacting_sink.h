@@ -24,12 +24,12 @@ class RedactingSink final : public base::ByteSink {
   void finish();
 
  private:
-  void replace_secrets();
-  std::size_t held_back() const;
-  void pass_on(std::size_t size);
+  enum class More { may_come, is_not_to_come };
+  void pass_on(More more);
 
   base::ByteSink& to_;
   std::vector<std::string> secrets_;  // longest first: one may be the beginning of another
+  std::string beginnings_;            // their first characters
   std::string pending_;
 };
 
