@@ -139,6 +139,22 @@ TEST(TarReader, RefusesParentComponents) {
   EXPECT_THAT(refusal(TarBuilder().hardlink("a", "../b")), HasSubstr("\"..\""));
 }
 
+// As ADD reads the archives of users: up, but never above the root.
+TEST(TarReader, ParentComponentsCanBeClamped) {
+  Limits limits;
+  limits.clamp_parent_components = true;
+  const std::pair<const char*, const char*> paths[] = {
+      {"../../etc/x", "etc/x"}, {"/../x", "x"},       {"a/../x", "x"},         {"a/b/../x", "a/x"},
+      {"a/../../x", "x"},       {"a/b/../../x", "x"}, {"./.././a/./../x", "x"}};
+  for (const auto& [path, clamped] : paths)
+    EXPECT_EQ(single(TarBuilder().file(path), limits).path, clamped) << path;
+  EXPECT_EQ(
+      read_tar(TarBuilder().file("x").hardlink("l", "a/../x").str(), limits)[1].entry.link_target,
+      "x");
+  EXPECT_EQ(single(TarBuilder().directory("a/.."), limits).path, ".");
+  EXPECT_THROW(read_tar(TarBuilder().file("a/..").str(), limits), base::Error);
+}
+
 TEST(TarReader, RefusesRootEntryThatIsNoDirectory) {
   for (const char* path : {".", "./."}) {
     EXPECT_THAT(refusal(TarBuilder().file(path)), HasSubstr("root entry")) << path;

@@ -112,6 +112,43 @@ TEST_F(Writer, NamesThatWouldBeReadAsWhiteoutsAreRefused) {
   EXPECT_THROW(writer.add(entry(EntryType::file, ".wh.x")), base::Error);
 }
 
+TEST_F(Writer, WhiteoutsComeRightAfterTheirDirectory) {
+  base::StringSink tar;
+  LayerWriter writer = this->writer({.also = &tar});
+  writer.add_whiteout("gone");
+  writer.add(entry(EntryType::directory, "a"));
+  writer.add_whiteout("a/x");
+  writer.add_whiteout("a/y");
+  writer.add(entry(EntryType::directory, "a/d"));
+  writer.add_whiteout("a/d/z");
+  writer.add(entry(EntryType::file, "a/d/f"));
+  writer.add(entry(EntryType::file, "b"));
+  EXPECT_FALSE(writer.empty());
+  const LayerWriter::Finished finished = std::move(writer).finish();
+  EXPECT_EQ(finished.layer.diff_id.digest, base::Digest::of(tar.text));
+  const std::filesystem::path written = finished.work.path() / "tree";
+  for (const char* gone : {"gone", "a/x", "a/y", "a/d/z"})
+    EXPECT_TRUE(test::is_whiteout_at(written / gone)) << gone;
+  // From the tree comes the same tar again, as when the layer is pushed later.
+  EXPECT_TRUE(tar_of(written) == tar.text);
+  EXPECT_EQ(test::stat_of(written / "a").st_mtim.tv_sec, 1'600'000'000);
+
+  // And who applies it sees that the files are gone.
+  const std::filesystem::path upper = make("upper");
+  apply_to(upper, tar.text);
+  EXPECT_TRUE(test::is_whiteout_at(upper / "a/x"));
+  EXPECT_TRUE(tar_of(upper) == tar.text);
+}
+
+TEST_F(Writer, ALayerOfWhiteoutsAlone) {
+  base::StringSink tar;
+  LayerWriter writer = this->writer({.clamp_mtime = 1000, .also = &tar});
+  writer.add_whiteout("gone");
+  const LayerWriter::Finished finished = std::move(writer).finish();
+  EXPECT_TRUE(tar_of(finished.work.path() / "tree", {.clamp_mtime = 1000}) == tar.text);
+  EXPECT_TRUE(test::is_whiteout_at(finished.work.path() / "tree/gone"));
+}
+
 TEST_F(Writer, MistakesOfTheCallerAreFound) {
   LayerWriter writer = this->writer();
   writer.add(entry(EntryType::directory, "b"));
