@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 
 #include <map>
 
@@ -175,15 +177,19 @@ TEST(Arguments, SourceDateEpochComesFromArgumentThenEnvironment) {
               HasSubstr("SOURCE_DATE_EPOCH"));
 }
 
+// What stdin holds as the context, a Dockerfile or an archive, shows only when it is read.
 TEST(Arguments, StdinIsDockerfileOrContextButNotBoth) {
   const auto dockerfile = parse_as<BuildCommand>({"build", "-f", "-", "dir"});
   EXPECT_TRUE(dockerfile.dockerfile_from_stdin);
   EXPECT_EQ(dockerfile.request.context, "dir");
   const auto context = parse_as<BuildCommand>({"build", "-"});
-  EXPECT_TRUE(context.dockerfile_from_stdin);
-  EXPECT_EQ(context.request.context, "");
+  EXPECT_FALSE(context.dockerfile_from_stdin);
+  EXPECT_EQ(context.request.context, "-");
+  const auto named = parse_as<BuildCommand>({"build", "-f", "x", "-"});
+  EXPECT_FALSE(named.dockerfile_from_stdin);
+  EXPECT_EQ(named.request.context, "-");
+  EXPECT_EQ(named.request.dockerfile, "x");
   EXPECT_THAT(refusal({"build", "-f", "-", "-"}), HasSubstr("stdin cannot be both"));
-  EXPECT_THAT(refusal({"build", "-f", "x", "-"}), HasSubstr("no place"));
 }
 
 TEST(Arguments, DockersWordPairsAreVerbs) {
@@ -206,17 +212,57 @@ TEST(Arguments, MisspelledWordsGetASuggestion) {
 }
 
 TEST(Arguments, RefusesWhatItCannotHonour) {
-  for (const char* flag :
-       {"--secret", "--ssh", "--build-context", "--cache-from", "--cache-to", "--memory", "-m",
-        "--cpu-quota", "--allow", "--attest", "--annotation", "--ulimit", "--shm-size", "--squash"})
+  for (const char* flag : {"--cache-from", "--cache-to", "--memory", "-m", "--cpu-quota",
+                           "--attest", "--annotation", "--ulimit", "--shm-size", "--squash"})
     EXPECT_THAT(refusal({"build", flag, "x", "."}),
                 HasSubstr("flag \"" + std::string(flag) + "\" is not supported: "));
-  EXPECT_THAT(refusal({"build", "--secret=id=x", "."}), HasSubstr("\"--secret\" is not supported"));
+  EXPECT_THAT(refusal({"build", "--squash=true", "."}), HasSubstr("\"--squash\" is not supported"));
   EXPECT_THAT(refusal({"build", "--provenance=mode=max", "."}), HasSubstr("--provenance=false"));
   EXPECT_THAT(refusal({"build", "--sbom", "."}), HasSubstr("--sbom=false"));
   EXPECT_THAT(refusal({"build", "--network", "bridge", "."}), HasSubstr("network \"bridge\""));
   EXPECT_THAT(refusal({"build", "--add-host", "a:host-gateway", "."}), HasSubstr("host-gateway"));
-  EXPECT_THAT(refusal({"build", "https://github.com/a/b.git"}), HasSubstr("local directories"));
+}
+
+TEST(Arguments, ContextsMayBeUrls) {
+  for (const char* context : {"https://github.com/a/b.git#main:sub", "git@host:a/b.git",
+                              "https://host/context.tar.gz", "github.com/a/b"})
+    EXPECT_EQ(build({context}).context, context);
+}
+
+TEST(Arguments, GrantsAndContextsAreRepeatable) {
+  const base::TempDirectory directory(testing::TempDir(), "strake-arguments-");
+  const std::string path = (directory.path() / "agent").native();
+  const base::FileDescriptor socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(address.sun_path, sizeof address.sun_path - 1);
+  ASSERT_EQ(::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+
+  const builder::BuildRequest request =
+      build({"--secret", "id=a,src=/f", "--secret=id=b,env=TOKEN", "--ssh", "default",
+             "--ssh=o=" + path, "--build-context", "deps=../deps",
+             "--build-context=base=docker-image://alpine:3", "--allow", "security.insecure", "."},
+            {{"TOKEN", "t"}, {"SSH_AUTH_SOCK", path}});
+  ASSERT_EQ(request.secrets.size(), 2U);
+  EXPECT_EQ(request.secrets[0].file, "/f");
+  EXPECT_EQ(request.secrets[1].value, "t");
+  ASSERT_EQ(request.agents.size(), 2U);
+  EXPECT_EQ(request.agents[0].id, "default");
+  EXPECT_EQ(request.agents[1].id, "o");
+  EXPECT_EQ(request.agents[1].socket, path);
+  ASSERT_EQ(request.contexts.size(), 2U);
+  EXPECT_EQ(request.contexts[0].kind, builder::NamedContext::Kind::directory);
+  EXPECT_EQ(request.contexts[0].value, "../deps");
+  EXPECT_EQ(request.contexts[1].kind, builder::NamedContext::Kind::image);
+  EXPECT_TRUE(request.allow.insecure);
+  EXPECT_FALSE(build({"."}).allow.insecure);
+}
+
+TEST(Arguments, RefusesGrantsThatCannotBe) {
+  EXPECT_THAT(refusal({"build", "--secret", "x", "."}), HasSubstr("key=value"));
+  EXPECT_THAT(refusal({"build", "--ssh", "default", "."}), HasSubstr("SSH_AUTH_SOCK is not set"));
+  EXPECT_THAT(refusal({"build", "--build-context", "x", "."}), HasSubstr("x"));
+  EXPECT_THAT(refusal({"build", "--allow", "all", "."}), HasSubstr("security.insecure"));
 }
 
 TEST(Arguments, AcceptsWhatChangesNothing) {
