@@ -51,6 +51,14 @@ void DetachedMount::restrict_to(std::uint64_t attributes, std::string_view subje
   if (result < 0) throw base::system_error(-result, "restrict mount of", subject);
 }
 
+void DetachedMount::allow_devices(std::string_view subject) const {
+  struct mount_attr change {};
+  change.attr_clr = kNoDevices;
+  change.propagation = kPrivatePropagation;
+  if (::syscall(SYS_mount_setattr, fd(), "", AT_EMPTY_PATH, &change, sizeof change) != 0)
+    throw base::system_error(errno, "allow devices on", subject);
+}
+
 DetachedMount make_filesystem(const std::string& type,
                               const std::vector<std::pair<std::string, std::string>>& options,
                               std::uint64_t attributes) {

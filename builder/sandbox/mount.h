@@ -29,6 +29,8 @@ class DetachedMount {
 
   /// Adds restrictions and makes the mount private. Throws Error(system).
   void restrict_to(std::uint64_t attributes, std::string_view subject) const;
+  /// Lets device nodes work, and makes the mount private. Throws Error(system).
+  void allow_devices(std::string_view subject) const;
 
  private:
   base::FileDescriptor fd_;

@@ -117,7 +117,10 @@ RootAssembly::RootAssembly(const Spec& spec, const HostDevices& devices)
     : root_(clone_mount(spec.rootfs_fd, "root file system")),
       scratch_(make_tmpfs(0, 0755, kNoSuid | kNoDevices)) {
   // There is no device cgroup around the step: a node it makes must not open anything.
-  if (!spec.insecure) root_.restrict_to(kNoDevices, "root file system");
+  if (spec.insecure)
+    root_.allow_devices("root file system");
+  else
+    root_.restrict_to(kNoDevices, "root file system");
   trees_.push_back(
       {"", MountPoints(base::RootedDirectory(open_at(root_.fd(), ".", O_PATH | O_DIRECTORY)),
                        spec.upper_fd)});
@@ -128,7 +131,6 @@ RootAssembly::RootAssembly(const Spec& spec, const HostDevices& devices)
   plan_devices(spec, devices);
   plan_network_files(spec);
   for (const Mount& mount : spec.mounts) std::visit([this](const auto& m) { plan(m); }, mount);
-  scratch_.restrict_to(kReadOnly, "the step's files");
 }
 
 void RootAssembly::describe(ChildPlan& plan) const {
@@ -340,7 +342,9 @@ void RootAssembly::attach_copy(int source_fd, const std::string& name, std::uint
   AttachOperation operation;
   operation.source_fd = source_fd;
   operation.source_name = names_.emplace_back(name).c_str();
-  operation.attributes = attributes;
+  // Each copy by itself, not the file system they are of: that one may still be open for writing,
+  // in the process of another step that was cloned from us a moment ago.
+  operation.attributes = attributes | kReadOnly;
   operation.target_fd = keep(std::move(target));
   add_operation(operation, std::move(shown));
 }

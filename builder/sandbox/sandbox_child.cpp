@@ -148,8 +148,8 @@ class Child {
       cover = checked(sys_open_tree(plan_.scratch_fd, name, kCloneTree), Phase::mask_path);
     } else {
       cover = checked(sys_open_tree(filesystem, path, kCloneTree), Phase::mask_path);
-      checked(sys_mount_setattr(cover, kReadOnly), Phase::mask_path);
     }
+    checked(sys_mount_setattr(cover, kReadOnly), Phase::mask_path);
     checked(sys_move_mount(cover, "", filesystem, path), Phase::mask_path);
     ::close(cover);
   }
