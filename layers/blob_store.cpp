@@ -83,8 +83,7 @@ FileDescriptor BlobStore::open_file(const oci::Descriptor& blob) const {
     throw system_error(errno, "open", shown(blob.digest));
   }
   struct ::stat status;
-  if (::fstat(file.get(), &status) != 0)
-    throw system_error(errno, "look at", shown(blob.digest));
+  if (::fstat(file.get(), &status) != 0) throw system_error(errno, "look at", shown(blob.digest));
   if (!S_ISREG(status.st_mode) || static_cast<std::uint64_t>(status.st_size) != blob.size) {
     set_aside(blob.digest);
     throw absent(blob.digest);

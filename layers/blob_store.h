@@ -31,8 +31,7 @@ class BlobWriter final : public base::ByteSink {
   /// Makes the bytes durable and gives them their name. With `expected`, throws Error(corrupt)
   /// unless digest and size are those. The media type of the result is `media_type`. Committing
   /// what is there already is fine. Call once.
-  oci::Descriptor commit(std::string media_type,
-                         const oci::Descriptor* expected = nullptr);
+  oci::Descriptor commit(std::string media_type, const oci::Descriptor* expected = nullptr);
 
  private:
   friend class BlobStore;
@@ -90,7 +89,8 @@ class BlobStore {
   std::unique_ptr<base::ByteSource> open(const oci::Descriptor& blob) const;
   /// The bytes from `offset` on, unverified: to go on with an interrupted upload, whose other end
   /// verifies the digest. Throws Error(not_found).
-  std::unique_ptr<base::ByteSource> open_at(const oci::Descriptor& blob, std::uint64_t offset) const;
+  std::unique_ptr<base::ByteSource> open_at(const oci::Descriptor& blob,
+                                            std::uint64_t offset) const;
   /// A small blob (config, manifest), verified; nullopt if it is not there or was corrupt.
   std::optional<std::string> read(const base::Digest& digest,
                                   std::size_t limit_bytes = 8 << 20) const;

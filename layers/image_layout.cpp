@@ -172,10 +172,9 @@ void add_index(TarWriter& tar, const LayoutImage& image) {
 void write_image_layout(const fs::path& path, const LayoutImage& image, const BlobStreamer& blobs) {
   make_output_directory(path / "blobs" / "sha256");
   const auto write_document = [&](const oci::Descriptor& document, const std::string& bytes) {
-    write_blob_file(path / blob_path(document.digest), document,
-                    [&](const oci::Descriptor&, base::ByteSink& to) {
-                      to.write(base::bytes_of(bytes));
-                    });
+    write_blob_file(
+        path / blob_path(document.digest), document,
+        [&](const oci::Descriptor&, base::ByteSink& to) { to.write(base::bytes_of(bytes)); });
   };
   for_each_blob(
       image,
@@ -220,15 +219,15 @@ ImageLayout::ImageLayout(base::RootedDirectory directory) : directory_(std::move
   const auto read_file = [&](const char* name) {
     const auto file = directory_.try_open(name, O_RDONLY);
     if (!file)
-      throw Error(ErrorCode::corrupt, base::quoted(directory_.name()) +
-                                          " is not an image layout: it has no " + name);
+      throw Error(ErrorCode::corrupt,
+                  base::quoted(directory_.name()) + " is not an image layout: it has no " + name);
     return base::read_all(file->get(), 4 << 20, name);
   };
   const auto layout = oci::parse_json(read_file("oci-layout"), "oci-layout");
   if (const std::string version = oci::string_member(layout, "imageLayoutVersion");
       !version.starts_with("1."))
-    throw Error(ErrorCode::corrupt, "image layout version " + base::quoted(version) +
-                                        " is not known");
+    throw Error(ErrorCode::corrupt,
+                "image layout version " + base::quoted(version) + " is not known");
   auto document = oci::parse_manifest(read_file("index.json"), oci::media_type::kOciIndex);
   index_ = std::get<oci::Index>(std::move(document.value));
 }

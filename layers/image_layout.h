@@ -40,8 +40,8 @@ void write_image_layout(const std::filesystem::path& path, const LayoutImage& im
 /// The same as a tar, with "oci-layout", "index.json" and blobs; does not finish `tar`.
 void write_image_layout_tar(TarWriter& tar, const LayoutImage& image, const BlobStreamer& blobs);
 
-/// A tar that `docker load` and `podman load` take: an OCI layout with Docker's manifest.json beside
-/// it, as `docker save` writes it. The image must have exactly one manifest.
+/// A tar that `docker load` and `podman load` take: an OCI layout with Docker's manifest.json
+/// beside it, as `docker save` writes it. The image must have exactly one manifest.
 void write_docker_archive(TarWriter& tar, const LayoutImage& image, const BlobStreamer& blobs);
 
 /// An OCI image layout on disk, for reading. Content is not trusted: every blob is verified.

@@ -113,9 +113,9 @@ bool has_id(const ImageRecord& image, std::string_view hex_prefix) {
 }
 
 bool same_ids(const ImageRecord& a, const ImageRecord& b) {
-  return std::ranges::equal(a.platforms, b.platforms, {},
-                            [](const PlatformImage& one) { return one.config.digest; },
-                            [](const PlatformImage& one) { return one.config.digest; });
+  return std::ranges::equal(
+      a.platforms, b.platforms, {}, [](const PlatformImage& one) { return one.config.digest; },
+      [](const PlatformImage& one) { return one.config.digest; });
 }
 
 }  // namespace
@@ -149,8 +149,7 @@ std::optional<ImageRecord> ImageStore::find_by_id(std::string_view id_prefix) co
 
 std::vector<ImageRecord> ImageStore::list() const {
   const std::string subject = store_->images().native();
-  const base::FileDescriptor directory(
-      ::open(subject.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  const base::FileDescriptor directory(::open(subject.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory) throw base::system_error(errno, "open", subject);
   std::vector<ImageRecord> images;
   for (const std::string& name : base::list_directory(directory.get(), subject)) {

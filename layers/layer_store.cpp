@@ -57,8 +57,7 @@ bool is_trusted(const LayerRecord& record, XattrNamespace xattrs) {
 }
 
 FileDescriptor open_directory(const fs::path& path) {
-  FileDescriptor directory(
-      ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  FileDescriptor directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!directory) throw system_error(errno, "open", path.native());
   return directory;
 }
@@ -143,8 +142,8 @@ oci::Layer LayerStore::unpack(base::ByteSource& tar, const DiffId& expected) con
   const base::Digest digest = hashed.finish();
   if (digest != expected.digest)
     throw Error(ErrorCode::corrupt, shown(expected) + " has another content than it should: got " +
-                                        digest.str() + " (" +
-                                        std::to_string(hashed.size_bytes()) + " bytes)");
+                                        digest.str() + " (" + std::to_string(hashed.size_bytes()) +
+                                        " bytes)");
   if (applied.dropped_entries + applied.dropped_xattrs > 0)
     base::log_info(shown(expected) + ": left out " + std::to_string(applied.dropped_entries) +
                    " entries and " + std::to_string(applied.dropped_xattrs) +
@@ -204,8 +203,8 @@ oci::Layer LayerStore::keep(const base::TempDirectory& work, const oci::Layer& l
 
 void LayerStore::write_tar(const DiffId& layer, base::ByteSink& to) const {
   const std::optional<LayerRecord> record = read_layer_record(directory_of(layer));
-  const bool has_our_tree = record && is_trusted(*record, store_->xattr_namespace()) &&
-                            is_there(tree_path(layer));
+  const bool has_our_tree =
+      record && is_trusted(*record, store_->xattr_namespace()) && is_there(tree_path(layer));
   if (has_our_tree && record->tree->origin == LayerRecord::Origin::sealed)
     return write_tar_of_tree(layer, to);
   if (record) {
@@ -281,11 +280,11 @@ void LayerStore::sync_all() const {
   for (const DiffId& layer : list()) {
     const std::optional<LayerRecord> record = read_layer_record(directory_of(layer));
     if (record && record->tree && !record->tree->synced && record->tree->boot_id == base::boot_id())
-      if (const ino_t tree = inode_of(tree_path(layer)); tree != 0) unsynced.push_back({layer, tree});
+      if (const ino_t tree = inode_of(tree_path(layer)); tree != 0)
+        unsynced.push_back({layer, tree});
   }
   if (unsynced.empty()) return;
-  if (::syncfs(store_->root_fd()) != 0)
-    throw system_error(errno, "sync", store_->root().native());
+  if (::syncfs(store_->root_fd()) != 0) throw system_error(errno, "sync", store_->root().native());
   for (const auto& [layer, tree] : unsynced) {
     const FileLock changing = lock(layer);
     std::optional<LayerRecord> record = read_layer_record(directory_of(layer));

@@ -29,9 +29,9 @@ constexpr int kFormat = 1;
 constexpr std::string_view kDeadSuffix = ".dead";
 
 /// Parents first.
-constexpr std::array kDirectories = {"blobs",  "blobs/sha256",   "layers", "cache",
-                                     "memo",   "mounts",         "images", "ingest",
-                                     "ingest/partial", "locks", "quarantine"};
+constexpr std::array kDirectories = {"blobs",          "blobs/sha256", "layers",    "cache",
+                                     "memo",           "mounts",       "images",    "ingest",
+                                     "ingest/partial", "locks",        "quarantine"};
 
 FileDescriptor open_root(const fs::path& root) {
   // The last component may not be a symlink: whoever owns it would own what we trust.

@@ -12,8 +12,8 @@
 namespace strake::builder {
 
 /// The Dockerfile of a build. `given` is what the user named, "" for nothing: a path of the host,
-/// or, if the context was fetched, a path in it. Else Dockerfile, Containerfile or dockerfile in the
-/// context. Throws Error(not_found) saying where it looked.
+/// or, if the context was fetched, a path in it. Else Dockerfile, Containerfile or dockerfile in
+/// the context. Throws Error(not_found) saying where it looked.
 dockerfile::SourceFile read_dockerfile(const OpenedContext& context,
                                        const std::filesystem::path& given);
 

@@ -12,9 +12,9 @@
 namespace strake::builder {
 namespace {
 
+using dockerfile::cut;
 using dockerfile::GitTransport;
 using dockerfile::Halves;
-using dockerfile::cut;
 using dockerfile::shown_url;
 
 using base::Error;

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "builder/dockerfile/git_url.h"
 #include "builder/context/host_program.h"
 #include "builder/context/source_auth.h"
+#include "builder/dockerfile/git_url.h"
 #include "layers/base/error.h"
 
 namespace strake::builder {

@@ -17,9 +17,9 @@
 namespace strake::builder {
 namespace {
 
+using dockerfile::cut;
 using dockerfile::GitMtime;
 using dockerfile::Halves;
-using dockerfile::cut;
 using dockerfile::is_commit_name;
 using dockerfile::shown_url;
 

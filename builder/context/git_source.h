@@ -5,8 +5,8 @@
 #include <stop_token>
 #include <string>
 
-#include "builder/dockerfile/git_url.h"
 #include "builder/context/source_auth.h"
+#include "builder/dockerfile/git_url.h"
 
 namespace strake::builder {
 

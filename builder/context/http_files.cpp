@@ -20,8 +20,8 @@
 namespace strake::builder {
 namespace {
 
-using dockerfile::Halves;
 using dockerfile::cut;
+using dockerfile::Halves;
 using dockerfile::shown_url;
 
 using base::Error;

@@ -13,10 +13,10 @@
 namespace strake::builder {
 namespace {
 
-using dockerfile::UrlParts;
 using dockerfile::disposition_file_name;
 using dockerfile::shown_url;
 using dockerfile::split_url;
+using dockerfile::UrlParts;
 
 using base::Error;
 using base::ErrorCode;

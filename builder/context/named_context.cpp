@@ -8,10 +8,10 @@
 namespace strake::builder {
 namespace {
 
-using dockerfile::ContextKind;
-using dockerfile::Halves;
 using dockerfile::classify_context;
+using dockerfile::ContextKind;
 using dockerfile::cut;
+using dockerfile::Halves;
 
 using base::Error;
 using base::ErrorCode;

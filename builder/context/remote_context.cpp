@@ -4,8 +4,8 @@
 
 #include "builder/context/archive_context.h"
 #include "builder/context/git_source.h"
-#include "builder/dockerfile/source_url.h"
 #include "builder/dockerfile/limits.h"
+#include "builder/dockerfile/source_url.h"
 #include "layers/base/error.h"
 #include "layers/base/rooted_directory.h"
 #include "layers/base/stream.h"
@@ -15,8 +15,8 @@
 namespace strake::builder {
 namespace {
 
-using dockerfile::ContextKind;
 using dockerfile::classify_context;
+using dockerfile::ContextKind;
 using dockerfile::parse_git_context;
 using dockerfile::shown_url;
 

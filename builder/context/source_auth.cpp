@@ -9,9 +9,9 @@ namespace strake::builder {
 namespace {
 
 using dockerfile::GitTransport;
-using dockerfile::UrlParts;
 using dockerfile::percent_decoded;
 using dockerfile::split_url;
+using dockerfile::UrlParts;
 
 std::string basic(const std::string& user_and_password) {
   return "Basic " + registry::base64_encoded(user_and_password);

@@ -10,8 +10,8 @@
 
 namespace strake::builder {
 
-/// The manifest of `index` that fits the request's platform best. Throws Error(not_found) naming the
-/// platforms there are.
+/// The manifest of `index` that fits the request's platform best. Throws Error(not_found) naming
+/// the platforms there are.
 oci::Descriptor choose_manifest(const oci::Index& index, const plan::ImageRequest& request);
 
 /// Pins `request` to a manifest and fetches its config, from the store or the registry as `policy`

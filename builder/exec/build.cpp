@@ -228,7 +228,8 @@ class Build {
     BuildOutcome outcome;
     std::optional<ImageDocuments> documents;
     const auto need_documents = [&]() -> const ImageDocuments& {
-      if (!documents) documents = make_documents(images_, blob_options(), request_.always_index, machine_);
+      if (!documents)
+        documents = make_documents(images_, blob_options(), request_.always_index, machine_);
       return *documents;
     };
     for (const OutputSpec& output : outputs()) {

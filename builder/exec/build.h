@@ -70,7 +70,7 @@ struct BuildRequest {
   PullPolicy pull = PullPolicy::missing;
   bool no_cache = false;
   std::vector<std::string> no_cache_stages;  // --no-cache-filter: the steps of these run again
-  bool always_index = false;  // an index also for one platform (BUILDKIT_MULTI_PLATFORM)
+  bool always_index = false;   // an index also for one platform (BUILDKIT_MULTI_PLATFORM)
   bool dry_run = false;        // print the plan, change nothing
   bool explain_cache = false;  // say for each miss what differed
   std::size_t jobs = 0;        // 0: as many as there are processors

@@ -81,13 +81,12 @@ BuildInput::BuildInput(const BuildRequest& request, Machine& machine, Secrets& s
 }
 
 dockerfile::SourceFile BuildInput::fetch_dockerfile(const std::string& url) {
-  const HttpFile file =
-      http_.fetch({.url = url,
-                   .authorization = http_authorization(url, opener_.access),
-                   .limit_bytes = dockerfile::Limits().file_bytes},
-                  stop_);
-  return {base::redacted(url), base::read_all(*machine_.blobs.open(file.blob),
-                                              dockerfile::Limits().file_bytes, url)};
+  const HttpFile file = http_.fetch({.url = url,
+                                     .authorization = http_authorization(url, opener_.access),
+                                     .limit_bytes = dockerfile::Limits().file_bytes},
+                                    stop_);
+  return {base::redacted(url),
+          base::read_all(*machine_.blobs.open(file.blob), dockerfile::Limits().file_bytes, url)};
 }
 
 /// A misspelled stage would leave out what it was to run again.

@@ -219,7 +219,8 @@ class Selector {
 
   /// Everything below the directory `top`, in walk order.
   void walk(const Top& top, std::vector<SelectedEntry>& entries) const {
-    std::vector<SelectedEntry> todo = list(top.source_path, "");  // what is still to be visited, last one first
+    std::vector<SelectedEntry> todo =
+        list(top.source_path, "");  // what is still to be visited, last one first
     std::reverse(todo.begin(), todo.end());
     while (!todo.empty()) {
       SelectedEntry entry = std::move(todo.back());

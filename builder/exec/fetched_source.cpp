@@ -99,8 +99,8 @@ void FetchedSource::put_repository(LayerDraft& draft) {
   const CopySource source{.root = *root_, .is_context = true, .shown_name = "the repository"};
   const base::RootedDirectory& below = draft.below();
   UnpackedArchives none;
-  draft_copy(everything, select_files(everything, source), source, below,
-             input_.opener().store, none, draft);
+  draft_copy(everything, select_files(everything, source), source, below, input_.opener().store,
+             none, draft);
 }
 
 }  // namespace strake::builder

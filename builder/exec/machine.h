@@ -14,7 +14,7 @@ class DiskCache;
 namespace strake::registry {
 class Client;
 class HttpTransport;
-}
+}  // namespace strake::registry
 namespace strake::sandbox {
 class Sandbox;
 }

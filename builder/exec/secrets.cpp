@@ -23,8 +23,8 @@ std::string read_secret_file(const SecretSource& source) {
     const base::RootedDirectory parent = base::RootedDirectory::open_host(
         source.file.has_parent_path() ? source.file.parent_path().native() : ".");
     // The user's own path: a symlink may lead anywhere, as may /dev/fd/N.
-    const base::FileDescriptor file(::openat(parent.fd(), source.file.filename().c_str(),
-                                             O_RDONLY | O_CLOEXEC | O_NOCTTY));
+    const base::FileDescriptor file(
+        ::openat(parent.fd(), source.file.filename().c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
     if (!file) throw base::system_error(errno, "open", path);
     return base::read_all(file.get(), kMaxSecretBytes, path);
   } catch (Error& error) {
@@ -35,8 +35,7 @@ std::string read_secret_file(const SecretSource& source) {
 
 }  // namespace
 
-Secrets::Secrets(std::span<const SecretSource> sources)
-    : sources_(sources.begin(), sources.end()) {
+Secrets::Secrets(std::span<const SecretSource> sources) : sources_(sources.begin(), sources.end()) {
   for (const SecretSource& source : sources_)
     if (!source.value && ::access(source.file.c_str(), R_OK) != 0)
       throw base::system_error(errno, "read the secret " + base::quoted(source.id) + " from",

@@ -24,17 +24,18 @@ struct StepKey {
 /// Everything that can change what a RUN does: the file system below, command, environment (but
 /// predefined proxy variables), user, directory, here-documents, network, host names, architecture,
 /// mounts, and SOURCE_DATE_EPOCH, which is in the layer's times. `sources` says, by position, what
-/// the file systems are that mounts take files from: their ChainIDs, or mount_content(). Neither the
-/// content of cache mounts counts, nor that of secrets.
+/// the file systems are that mounts take files from: their ChainIDs, or mount_content(). Neither
+/// the content of cache mounts counts, nor that of secrets.
 StepKey run_key(const plan::Run& run, const base::ChainId& below,
                 std::span<const std::string> sources, const BuildRequest& request);
 
 /// What a mount of `source` shows, by content. Throws Error(not_found) if it is not there.
 std::string mount_content(const plan::Mount& mount, const CopySource& source);
 
-/// ADD of a URL or repository by what pins it, or turned out to be there: FetchedSource::identity().
-StepKey fetch_key(const std::string& path, const std::string& identity,
-                  const base::ChainId& below, const BuildRequest& request);
+/// ADD of a URL or repository by what pins it, or turned out to be there:
+/// FetchedSource::identity().
+StepKey fetch_key(const std::string& path, const std::string& identity, const base::ChainId& below,
+                  const BuildRequest& request);
 
 StepKey directory_key(const plan::MakeDirectory& directory, const base::ChainId& below,
                       const BuildRequest& request);

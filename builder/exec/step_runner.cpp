@@ -79,8 +79,8 @@ StepRunner::Pending& StepRunner::pending_for(const plan::BuildPlan& plan, const 
     pending = std::make_unique<Pending>();
     pending->slot = slot_of(step, plan, input_.name());
     const std::vector<std::string>& afresh = request_.no_cache_stages;
-    pending->may_reuse = !request_.no_cache &&
-                         std::find(afresh.begin(), afresh.end(), step.stage) == afresh.end();
+    pending->may_reuse =
+        !request_.no_cache && std::find(afresh.begin(), afresh.end(), step.stage) == afresh.end();
   }
   return *pending;
 }
@@ -137,8 +137,8 @@ template <typename Fetch>
 void StepRunner::probe_fetch(const Fetch& fetch, const StepResult& below, Pending& pending) {
   const std::optional<std::string> pinned = pinned_identity(fetch);
   pending.key_is_enough = pinned.has_value();
-  pending.key = fetch_key(fetch.path, pinned.value_or("unknown, of " + fetch.url), below.chain,
-                          request_);
+  pending.key =
+      fetch_key(fetch.path, pinned.value_or("unknown, of " + fetch.url), below.chain, request_);
 }
 
 void StepRunner::probe_copy(const plan::Copy& copy, const StepResult& below,
@@ -157,8 +157,8 @@ void StepRunner::probe_copy(const plan::Copy& copy, const StepResult& below,
   }
   const CopySource source = context_source(copy.context);
   pending.selection = select_files(copy, source);
-  pending.key = copy_key(copy, below.chain, pending.selection, source, memo_of(copy.context),
-                         request_);
+  pending.key =
+      copy_key(copy, below.chain, pending.selection, source, memo_of(copy.context), request_);
 }
 
 /// What is known about the files of a context from earlier builds.

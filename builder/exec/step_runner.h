@@ -96,7 +96,7 @@ class StepRunner {
   std::filesystem::path mount_points_;
   std::mutex memo_mutex_;
   std::map<std::string, std::unique_ptr<cache::StatMemo>> memos_;  // of contexts, by name
-  std::mutex mutex_;                       // guards what follows
+  std::mutex mutex_;                                               // guards what follows
   std::map<const plan::Step*, std::unique_ptr<Pending>> pending_;
 };
 

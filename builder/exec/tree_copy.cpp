@@ -48,15 +48,14 @@ void copy_tree(int from, int to, const layers::Store& store) {
   unpack_stream(
       [&](base::ByteSink& sink) {
         layers::TarWriter tar(sink);
-        layers::write_tree_as_tar(
-            from, tar, {.xattrs = store.xattr_namespace(), .overlay_form = false});
+        layers::write_tree_as_tar(from, tar,
+                                  {.xattrs = store.xattr_namespace(), .overlay_form = false});
         tar.finish();
       },
       to, store);
   struct ::stat status;
   if (::fstat(from, &status) != 0) throw base::system_error(errno, "look at", "source directory");
-  if (::fchown(to, status.st_uid, status.st_gid) != 0 ||
-      ::fchmod(to, status.st_mode & 07777) != 0)
+  if (::fchown(to, status.st_uid, status.st_gid) != 0 || ::fchmod(to, status.st_mode & 07777) != 0)
     throw base::system_error(errno, "set owner and mode of", "copied directory");
 }
 

@@ -36,8 +36,8 @@ struct InlineFile {
 
 /// A RUN --mount: its variables expanded, its defaults filled in.
 struct Mount {
-  /// `target` is absolute, or "" for a secret that is only a variable; `source` of bind and cache is
-  /// an absolute path in `from`.
+  /// `target` is absolute, or "" for a secret that is only a variable; `source` of bind and cache
+  /// is an absolute path in `from`.
   dockerfile::Mount options;
   std::optional<StepId> from;  // bind, cache: whose file system `source` is in; none: empty
 };
@@ -49,13 +49,13 @@ struct Run {
       proxy_env;            // predefined proxy args: given to the command, not part of the key
   std::string user;         // as in USER
   std::string working_dir;  // absolute
-  std::vector<InlineFile> scripts;  // made at /dev/pipes/<name>, mode 0755
-  std::vector<Mount> mounts;        // in the order they are mounted: outer ones first
+  std::vector<InlineFile> scripts;             // made at /dev/pipes/<name>, mode 0755
+  std::vector<Mount> mounts;                   // in the order they are mounted: outer ones first
   std::vector<dockerfile::RunDevice> devices;  // with expanded names
-  bool network = true;              // false: --network=none
-  bool insecure = false;            // --security=insecure: all rights of the builder
-  std::string hostname;             // "": the sandbox's own
-  std::string architecture;         // of the platform the command runs on
+  bool network = true;                         // false: --network=none
+  bool insecure = false;                       // --security=insecure: all rights of the builder
+  std::string hostname;                        // "": the sandbox's own
+  std::string architecture;                    // of the platform the command runs on
 };
 
 /// COPY and ADD.
@@ -94,8 +94,7 @@ struct MakeDirectory {
   std::string user;  // its owner, as in USER
 };
 
-using Operation =
-    std::variant<Scratch, FromImage, Run, Copy, FetchFile, FetchGit, MakeDirectory>;
+using Operation = std::variant<Scratch, FromImage, Run, Copy, FetchFile, FetchGit, MakeDirectory>;
 
 /// One change of a file system. Metadata instructions make no step: their effect is in
 /// BuildPlan::config.

@@ -31,8 +31,8 @@ std::string mount_text(const Mount& mount) {
   if (options.gid) add("gid", std::to_string(*options.gid));
   if (options.size_bytes != 0) add("size", std::to_string(options.size_bytes));
   if (options.required) text += " required";
-  const bool has_files = options.type == dockerfile::MountType::bind ||
-                         options.type == dockerfile::MountType::cache;
+  const bool has_files =
+      options.type == dockerfile::MountType::bind || options.type == dockerfile::MountType::cache;
   if (has_files) text += options.read_only ? " ro" : " rw";
   return text;
 }

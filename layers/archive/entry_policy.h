@@ -10,7 +10,8 @@ namespace strake::layers {
 /// The path of a tar entry in the form of TarEntry::path: leading "/" and "./", trailing "/", empty
 /// and "." components are taken off; what names the root becomes ".".
 ///
-/// Throws Error(corrupt) for an empty path, a ".." component (unless limits clamp it), a NUL, or one over `limits`.
+/// Throws Error(corrupt) for an empty path, a ".." component (unless limits clamp it), a NUL, or
+/// one over `limits`.
 std::string normalise_entry_path(std::string_view path, const Limits& limits);
 
 /// Is this extended attribute of an entry kept? A well-formed security.capability (VFS capability

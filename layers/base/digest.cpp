@@ -18,7 +18,9 @@ struct Sha256::State {
   SHA256_CTX context;
 };
 
-Sha256::Sha256() : state_(std::make_unique<State>()) { SHA256_Init(&state_->context); }
+Sha256::Sha256() : state_(std::make_unique<State>()) {
+  SHA256_Init(&state_->context);
+}
 Sha256::~Sha256() = default;
 Sha256::Sha256(Sha256&&) noexcept = default;
 Sha256& Sha256::operator=(Sha256&&) noexcept = default;
@@ -28,7 +30,9 @@ Sha256& Sha256::update(std::span<const std::byte> bytes) {
   return *this;
 }
 
-Sha256& Sha256::update(std::string_view text) { return update(bytes_of(text)); }
+Sha256& Sha256::update(std::string_view text) {
+  return update(bytes_of(text));
+}
 
 Digest Sha256::finish() {
   Digest::Bytes bytes;
@@ -37,8 +41,12 @@ Digest Sha256::finish() {
   return Digest(bytes);
 }
 
-Digest Digest::of(std::span<const std::byte> bytes) { return Sha256().update(bytes).finish(); }
-Digest Digest::of(std::string_view text) { return of(bytes_of(text)); }
+Digest Digest::of(std::span<const std::byte> bytes) {
+  return Sha256().update(bytes).finish();
+}
+Digest Digest::of(std::string_view text) {
+  return of(bytes_of(text));
+}
 
 Digest Digest::parse(std::string_view text) {
   constexpr std::string_view kPrefix = "sha256:";
@@ -76,7 +84,9 @@ std::string Digest::hex() const {
   return out;
 }
 
-std::string Digest::str() const { return "sha256:" + hex(); }
+std::string Digest::str() const {
+  return "sha256:" + hex();
+}
 
 ChainId chain_id(const ChainId& below, const DiffId& top) {
   if (below == ChainId{}) return {top.digest};

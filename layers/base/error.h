@@ -46,7 +46,7 @@ class Error : public std::exception {
   void add_context(std::string outer);   // "pulling alpine:3.20", outermost last
   void set_location(SourceRange where);  // kept if already set: the innermost place is the best
   void set_hint(std::string advice);     // one imperative sentence; kept if already set
-  void add_note(std::string line);       // a fact shown below the excerpt: "context: /home/ana/shop"
+  void add_note(std::string line);  // a fact shown below the excerpt: "context: /home/ana/shop"
 
   /// For `throw Error(...).hint("...")`.
   Error&& hint(std::string advice) &&;

@@ -332,8 +332,8 @@ int open_in_root(int root, const std::string& path, int flags, mode_t mode) noex
   // owns them. What an image holds must not depend on the host's sysctl, and no link of a tree can
   // lead out of it anyway.
   if (fd == -EACCES) return open_by_walk(root, path, flags, mode);
-  // The kernel gives up a ".." whenever anything anywhere is renamed or mounted meanwhile, as a busy
-  // machine does all the time. The walk looks at the directories of this path only.
+  // The kernel gives up a ".." whenever anything anywhere is renamed or mounted meanwhile, as a
+  // busy machine does all the time. The walk looks at the directories of this path only.
   if (fd == -EAGAIN) return open_by_walk(root, path, flags, mode);
   return fd;
 }

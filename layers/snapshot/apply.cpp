@@ -208,9 +208,9 @@ void LayerUnpacker::add_directory(const TarEntry& entry, const Directory& parent
 
 void LayerUnpacker::add_hard_link(const TarEntry& entry, const Directory& parent,
                                   const std::string& name) {
-  const Error refused(ErrorCode::corrupt, "the hard link's target " +
-                                              base::quoted(entry.link_target) +
-                                              " is not a file of this layer");
+  const Error refused(
+      ErrorCode::corrupt,
+      "the hard link's target " + base::quoted(entry.link_target) + " is not a file of this layer");
   const auto [directory, target_name] = split_path(entry.link_target);
   const std::string target(target_name);
   // Looking for the target may close the parent that the caller found.
@@ -218,7 +218,8 @@ void LayerUnpacker::add_hard_link(const TarEntry& entry, const Directory& parent
   if (!into) throw system_error(errno, "open directory", parent.path);
   const std::optional<Directory> from = directories_.find(directory, Missing::tell);
   struct ::stat status;
-  if (!from || ::fstatat(from->fd, target.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) throw refused;
+  if (!from || ::fstatat(from->fd, target.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
+    throw refused;
   if (S_ISDIR(status.st_mode) || is_whiteout(status)) throw refused;
   if (!options_.overlay_form && !made_.contains(join_path(from->path, target))) throw refused;
   if (from->path == parent.path && target == name) throw refused;

@@ -11,8 +11,8 @@ namespace strake::layers {
 
 struct ApplyOptions {
   XattrNamespace xattrs = XattrNamespace::trusted;
-  /// Overlay form keeps whiteouts (as devices 0:0) and opaque marks, for a tree that is one layer of
-  /// a stack. Else the directory is a whole file system and whiteouts remove what is in it.
+  /// Overlay form keeps whiteouts (as devices 0:0) and opaque marks, for a tree that is one layer
+  /// of a stack. Else the directory is a whole file system and whiteouts remove what is in it.
   bool overlay_form = true;
   /// Who owns everything, instead of whom the tar names (ADD --chown).
   struct Owner {

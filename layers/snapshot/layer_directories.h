@@ -18,9 +18,9 @@ namespace strake::layers {
 
 /// The directories of a tree while a tar is unpacked into it, where entries come in any order.
 ///
-/// Finds the directory an entry belongs in, makes it when the tar does not mention it, and keeps the
-/// last used ones open, so that most entries need no walk from the root. Symlinks of the tree are
-/// followed inside it only. Modes and times are given at the end, by finish().
+/// Finds the directory an entry belongs in, makes it when the tar does not mention it, and keeps
+/// the last used ones open, so that most entries need no walk from the root. Symlinks of the tree
+/// are followed inside it only. Modes and times are given at the end, by finish().
 class LayerDirectories {
  public:
   enum class Missing { make, tell };

@@ -24,7 +24,8 @@ struct LayerWriterOptions {
 /// and WORKDIR, which know what they add and so need no upper directory.
 ///
 /// Entries come in the order of path_before (diff.h), each path once, parents (with the metadata
-/// they shall have) before children; the whiteouts of a directory right after it, sorted. One thread at a time.
+/// they shall have) before children; the whiteouts of a directory right after it, sorted. One
+/// thread at a time.
 class LayerWriter {
  public:
   /// Writes the tree into `work/tree`, which it makes.

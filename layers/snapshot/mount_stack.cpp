@@ -1,14 +1,15 @@
 // An overlay mount is made with the file system context calls (fsopen, fsconfig, fsmount), which
-// give it to us without attaching it anywhere. Kernels before 6.8 take the layers only in the option
-// page of mount(2): there a thread with a mount namespace of its own attaches the mount, clones it
-// (open_tree gives a copy that is attached nowhere) and ends, and its namespace with it.
+// give it to us without attaching it anywhere. Kernels before 6.8 take the layers only in the
+// option page of mount(2): there a thread with a mount namespace of its own attaches the mount,
+// clones it (open_tree gives a copy that is attached nowhere) and ends, and its namespace with it.
 //
 // Options, and why (SECURITY of a build depends on the first three):
 //
 //     redirect_dir=nofollow, metacopy=off   layers come from elsewhere, and the attributes that ask
 //                                           for these could show files that no layer has
 //     nodev                                 a step may have CAP_MKNOD, and we set no device cgroup
-//     userxattr                             in a user namespace trusted.* cannot be written; without
+//     userxattr                             in a user namespace trusted.* cannot be written;
+//     without
 //                                           this the mount works, and removing directories fails
 //     index=off                             links of lower files stay independent, as in a tar
 //     volatile                              the upper directory is thrown away when we crash, so
@@ -64,8 +65,7 @@ struct Union {
 };
 
 Directory open_directory(const fs::path& path) {
-  FileDescriptor directory(
-      ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  FileDescriptor directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   if (!directory) throw system_error(errno, "open layer tree", path.native());
   return {path, std::move(directory)};
 }
@@ -82,8 +82,7 @@ bool hides_layers_below(const Directory& tree, XattrNamespace xattrs) {
   return ::fgetxattr(tree.fd.get(), opaque_xattr(xattrs), &value, 1) == 1 && value == 'y';
 }
 
-std::vector<Directory> open_lowers(std::span<const fs::path> bottom_to_top,
-                                   XattrNamespace xattrs) {
+std::vector<Directory> open_lowers(std::span<const fs::path> bottom_to_top, XattrNamespace xattrs) {
   std::vector<Directory> lowers;
   for (auto tree = bottom_to_top.rbegin(); tree != bottom_to_top.rend(); ++tree) {
     lowers.push_back(open_directory(*tree));
@@ -137,8 +136,8 @@ Attempt mount_by_context(const Union& parts) {
   };
   for (const Directory& lower : parts.lowers)
     if (!set("lowerdir+", lower.short_name())) return failed();
-  if (parts.upper && (!set("upperdir", parts.upper->short_name()) ||
-                      !set("workdir", parts.work->short_name())))
+  if (parts.upper &&
+      (!set("upperdir", parts.upper->short_name()) || !set("workdir", parts.work->short_name())))
     return failed();
   for (const auto& [key, value] : plain_options(parts)) {
     const auto command = value != nullptr ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG;
@@ -214,8 +213,9 @@ FileDescriptor mount_union(const Union& parts, const Store& store) {
   throw Error(ErrorCode::unsupported,
               "cannot mount the layers of the root filesystem with overlayfs in " +
                   base::quoted(store.root().native()) + ": " + reason)
-      .hint("run strake doctor to see what this machine allows, or put the store on ext4, xfs, "
-            "btrfs or tmpfs with --root");
+      .hint(
+          "run strake doctor to see what this machine allows, or put the store on ext4, xfs, "
+          "btrfs or tmpfs with --root");
 }
 
 }  // namespace

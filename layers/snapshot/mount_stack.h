@@ -14,8 +14,8 @@ namespace strake::layers {
 
 class LayerStore;
 
-/// The trees of a stack of layers, bottom first, each once: of a layer that occurs several times the
-/// uppermost hides the others. Throws Error(not_found) if a layer has no tree.
+/// The trees of a stack of layers, bottom first, each once: of a layer that occurs several times
+/// the uppermost hides the others. Throws Error(not_found) if a layer has no tree.
 std::vector<std::filesystem::path> tree_paths(const LayerStore& layers,
                                               std::span<const base::DiffId> bottom_to_top);
 

@@ -23,7 +23,6 @@ mode_t device_type(EntryType type) {
   return type == EntryType::block_device ? S_IFBLK : S_IFCHR;
 }
 
-
 /// Neither is a failure of ours: EINVAL is an id that the user namespace does not map.
 bool may_not_give_owner(int error) {
   return error == EPERM || error == EINVAL;
@@ -124,8 +123,7 @@ void NodeMaker::set_xattrs(int file, const TarEntry& entry) {
 void NodeMaker::set_file_metadata(int file, const TarEntry& entry) {
   set_owner(file, entry);
   set_xattrs(file, entry);
-  if (::fchmod(file, entry.mode) != 0)
-    throw system_error(errno, "change the mode of", entry.path);
+  if (::fchmod(file, entry.mode) != 0) throw system_error(errno, "change the mode of", entry.path);
   if (::futimens(file, Times(entry.mtime).values) != 0)
     throw system_error(errno, "set the time of", entry.path);
 }
@@ -187,8 +185,7 @@ std::string to_string(const RecordedOwner& owner) {
 
 bool parse_recorded_owner(std::string_view text, RecordedOwner& owner) {
   const auto field = [&text](std::uint32_t& value, int radix) {
-    const auto [end, error] =
-        std::from_chars(text.data(), text.data() + text.size(), value, radix);
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, radix);
     if (error != std::errc()) return false;
     text.remove_prefix(static_cast<std::size_t>(end - text.data()));
     const bool more = text.starts_with(':');

@@ -19,8 +19,8 @@ const char* opaque_xattr(XattrNamespace space);
 /// <minor>" for a device that stands as an empty regular file. Regular files and directories only.
 inline constexpr const char* kOwnerXattr = "user.strake.owner";
 
-/// Whether a layer may carry the attribute: what keep_xattr (archive/entry_policy.h) allows, but our
-/// own kOwnerXattr.
+/// Whether a layer may carry the attribute: what keep_xattr (archive/entry_policy.h) allows, but
+/// our own kOwnerXattr.
 bool is_layer_xattr(std::string_view name, std::string_view value);
 
 }  // namespace strake::layers

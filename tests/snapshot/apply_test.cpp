@@ -7,11 +7,11 @@
 namespace strake::layers {
 namespace {
 
-using test::fs::exists;
 using test::is_opaque_at;
 using test::is_whiteout_at;
 using test::stat_of;
 using test::TarBuilder;
+using test::fs::exists;
 using testing::HasSubstr;
 
 class Apply : public test::TreeTest {};
@@ -122,8 +122,8 @@ TEST_F(Apply, OpaqueMarkOnTheRootMarksTheTree) {
 }
 
 TEST_F(Apply, IgnoresFilesOfAufs) {
-  EXPECT_EQ(apply(TarBuilder().directory(".wh..wh.plnk").file(".wh..wh.aufs").str()).dropped_entries,
-            2U);
+  EXPECT_EQ(
+      apply(TarBuilder().directory(".wh..wh.plnk").file(".wh..wh.aufs").str()).dropped_entries, 2U);
   EXPECT_TRUE(test::fs::is_empty(tree()));
 }
 
@@ -235,10 +235,7 @@ TEST_F(Apply, RefusesSymlinkLoops) {
 }
 
 TEST_F(Apply, HardLinkThroughSymlinksFindsFilesOfTheTreeOnly) {
-  EXPECT_NE(refusal(TarBuilder()
-                        .symlink("up", "../outside")
-                        .hardlink("stolen", "up/secret")
-                        .str()),
+  EXPECT_NE(refusal(TarBuilder().symlink("up", "../outside").hardlink("stolen", "up/secret").str()),
             "");
   EXPECT_NE(refusal(TarBuilder()
                         .directory("a/b/c")
@@ -250,10 +247,7 @@ TEST_F(Apply, HardLinkThroughSymlinksFindsFilesOfTheTreeOnly) {
 }
 
 TEST_F(Apply, DirectoryEntryReplacesASymlinkInsteadOfFollowingIt) {
-  apply(TarBuilder()
-            .symlink("sub", "../outside")
-            .directory("sub", {.mode = 0777, .uid = 5})
-            .str());
+  apply(TarBuilder().symlink("sub", "../outside").directory("sub", {.mode = 0777, .uid = 5}).str());
   EXPECT_TRUE(S_ISDIR(stat_of(tree() / "sub").st_mode));
 }
 

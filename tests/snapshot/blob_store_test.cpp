@@ -13,14 +13,19 @@ namespace fs = std::filesystem;
 
 class Blobs : public test::StoreTest {
  protected:
-  fs::path file_of(const base::Digest& digest) const { return root() / "blobs/sha256" / digest.hex(); }
-  static std::string all(base::ByteSource& source) { return base::read_all(source, 1 << 24, "blob"); }
+  fs::path file_of(const base::Digest& digest) const {
+    return root() / "blobs/sha256" / digest.hex();
+  }
+  static std::string all(base::ByteSource& source) {
+    return base::read_all(source, 1 << 24, "blob");
+  }
   void overwrite(const base::Digest& digest, std::string_view text) {
     fs::remove(file_of(digest));
     test::write_file(file_of(digest), text);
   }
   std::size_t quarantined() const {
-    return static_cast<std::size_t>(std::distance(fs::directory_iterator(root() / "quarantine"), {}));
+    return static_cast<std::size_t>(
+        std::distance(fs::directory_iterator(root() / "quarantine"), {}));
   }
 };
 
@@ -48,7 +53,8 @@ TEST_F(Blobs, PuttingTwiceKeepsTheFile) {
 TEST_F(Blobs, AnUnexpectedDigestStoresNothing) {
   BlobWriter writer = blobs().writer();
   writer.write(base::bytes_of("text"));
-  const oci::Descriptor expected = {.media_type = "", .digest = base::Digest::of("other"), .size = 4};
+  const oci::Descriptor expected = {
+      .media_type = "", .digest = base::Digest::of("other"), .size = 4};
   EXPECT_THROW(writer.commit("", &expected), base::Error);
   EXPECT_FALSE(blobs().contains(base::Digest::of("text")));
   EXPECT_FALSE(blobs().contains(expected.digest));
@@ -143,7 +149,8 @@ TEST_F(Blobs, UntouchedDownloadLeavesNoFile) {
 }
 
 TEST_F(Blobs, SecondDownloaderWaitsAndFindsTheBlob) {
-  const oci::Descriptor expected = {.media_type = "", .digest = base::Digest::of("once"), .size = 4};
+  const oci::Descriptor expected = {
+      .media_type = "", .digest = base::Digest::of("once"), .size = 4};
   std::thread second;
   {
     PartialBlob first = blobs().resume(expected);

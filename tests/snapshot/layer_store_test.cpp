@@ -134,8 +134,7 @@ TEST_F(Layers, PulledLayerIsWrittenFromItsBlob) {
     const auto compressor = make_compressor(compression, std::nullopt, blob, pool);
     compressor->write(base::bytes_of(tar));
     compressor->finish();
-    const oci::Descriptor descriptor =
-        blob.commit(std::string(oci::layer_media_type(compression)));
+    const oci::Descriptor descriptor = blob.commit(std::string(oci::layer_media_type(compression)));
     layers().add_blob(layer.diff_id, descriptor);
     EXPECT_TRUE(written_tar(layer.diff_id) == tar);
     blobs().remove(descriptor.digest);
@@ -145,8 +144,8 @@ TEST_F(Layers, PulledLayerIsWrittenFromItsBlob) {
 TEST_F(Layers, BlobThatIsNotTheLayerIsRefused) {
   const std::string tar = TarBuilder().file("a", "1").str();
   const oci::Layer layer = unpack(tar);
-  layers().add_blob(layer.diff_id,
-                    blobs().put(TarBuilder().file("b").str(), std::string(oci::media_type::kOciLayer)));
+  layers().add_blob(layer.diff_id, blobs().put(TarBuilder().file("b").str(),
+                                               std::string(oci::media_type::kOciLayer)));
   EXPECT_THROW(written_tar(layer.diff_id), base::Error);
 }
 

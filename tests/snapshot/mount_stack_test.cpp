@@ -50,10 +50,11 @@ class MountStackTest : public test::TreeTest {
 };
 
 TEST_F(MountStackTest, UpperLayersHideLowerOnes) {
-  const MountStack merged = stack({TarBuilder().file("a", "1").file("b", "1").file("d/x", "1").str(),
-                                   TarBuilder().file("b", "2").file("d/.wh..wh..opq").str(),
-                                   TarBuilder().file(".wh.a").file("d/y", "3").str()},
-                                  Writable::no);
+  const MountStack merged =
+      stack({TarBuilder().file("a", "1").file("b", "1").file("d/x", "1").str(),
+             TarBuilder().file("b", "2").file("d/.wh..wh..opq").str(),
+             TarBuilder().file(".wh.a").file("d/y", "3").str()},
+            Writable::no);
   EXPECT_EQ(read(merged, "a"), "(absent)");
   EXPECT_EQ(read(merged, "b"), "2");
   EXPECT_EQ(merged.root().list("d"), std::vector<std::string>{"y"});
@@ -107,15 +108,15 @@ TEST_F(MountStackTest, RootsLookTheSameWhateverLayerIsOnTop) {
 }
 
 TEST_F(MountStackTest, OpaqueRootHidesAllLayersBelow) {
-  const MountStack merged = stack(
-      {TarBuilder().file("a").str(), TarBuilder().file("b").file(".wh..wh..opq").str()},
-      Writable::no);
+  const MountStack merged =
+      stack({TarBuilder().file("a").str(), TarBuilder().file("b").file(".wh..wh..opq").str()},
+            Writable::no);
   EXPECT_EQ(merged.root().list(""), std::vector<std::string>{"b"});
 }
 
 TEST_F(MountStackTest, DevicesDoNotOpen) {
-  const MountStack merged = stack({TarBuilder().character_device("zero", 1, 5).str()},
-                                  Writable::yes);
+  const MountStack merged =
+      stack({TarBuilder().character_device("zero", 1, 5).str()}, Writable::yes);
   EXPECT_THROW(merged.root().open("zero", O_RDONLY), base::Error);
 }
 
@@ -123,8 +124,7 @@ TEST_F(MountStackTest, RedirectsOfForeignLayersAreNotFollowed) {
   const auto lower = make("lower"), poisoned = make("poisoned");
   apply_to(lower, TarBuilder().file("secret/x", "x").str());
   apply_to(poisoned, TarBuilder().directory("d").str());
-  ASSERT_EQ(
-      ::lsetxattr((poisoned / "d").c_str(), "trusted.overlay.redirect", "/secret", 7, 0), 0);
+  ASSERT_EQ(::lsetxattr((poisoned / "d").c_str(), "trusted.overlay.redirect", "/secret", 7, 0), 0);
   const std::vector<test::fs::path> trees = {lower, poisoned};
   const MountStack merged(store(), trees, Writable::no);
   // Whether the directory is shown without the redirect or not at all is the kernel's choice.
@@ -166,8 +166,8 @@ TEST_F(MountStackTest, RefusesMoreLayersThanTheKernelTakes) {
 TEST_F(MountStackTest, OptionPageOfOldKernelsGivesTheSame) {
   ::setenv("STRAKE_NO_FSOPEN", "1", 1);
   const std::string before = test::read_file("/proc/self/mountinfo");
-  MountStack mounted = stack({TarBuilder().file("a", "1").str(), TarBuilder().file("b", "2").str()},
-                             Writable::yes);
+  MountStack mounted =
+      stack({TarBuilder().file("a", "1").str(), TarBuilder().file("b", "2").str()}, Writable::yes);
   EXPECT_EQ(read(mounted, "a"), "1");
   mounted.root().remove_file("a");
   EXPECT_EQ(test::read_file("/proc/self/mountinfo"), before);

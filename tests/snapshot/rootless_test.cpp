@@ -18,8 +18,7 @@ constexpr int kSkip = 77;
 void become_rootless() {
   // Changing ids makes a process undumpable, and its /proc files root's.
   if (::setresgid(kNobody, kNobody, kNobody) != 0 || ::setresuid(kNobody, kNobody, kNobody) != 0 ||
-      ::prctl(PR_SET_DUMPABLE, 1) != 0 ||
-      ::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
+      ::prctl(PR_SET_DUMPABLE, 1) != 0 || ::unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0)
     ::_exit(kSkip);
   test::write_file("/proc/self/setgroups", "deny");
   test::write_file("/proc/self/uid_map", "0 65534 1");
@@ -88,8 +87,7 @@ TEST_F(Rootless, StacksAreMountedAndGiveTheirChanges) {
     const LayerStore own_layers(own, own_blobs);
     const std::string lower = TarBuilder().file("d/old").file("gone").str();
     base::StringSource source(lower);
-    const std::vector<base::DiffId> layers = {
-        own_layers.unpack(source, diff_id_of(lower)).diff_id};
+    const std::vector<base::DiffId> layers = {own_layers.unpack(source, diff_id_of(lower)).diff_id};
     for (const char* forbidden : {"0", "1"}) {
       ::setenv("STRAKE_NO_FSOPEN", forbidden, 1);
       MountStack stack(own, own_layers, layers, Writable::yes);

@@ -24,9 +24,9 @@ class StoreOpen : public test::StoreTest {
 TEST_F(StoreOpen, MakesThePrivateLayout) {
   EXPECT_EQ(test::stat_of(root()).st_mode, S_IFDIR | 0700U);
   EXPECT_EQ(test::read_file(root() / "version"), "1\n");
-  for (const fs::path& path : {store().blobs(), store().layers(), store().images(), store().cache(),
-                               store().memo(), store().mounts(), store().ingest(), store().locks(),
-                               store().quarantine()})
+  for (const fs::path& path :
+       {store().blobs(), store().layers(), store().images(), store().cache(), store().memo(),
+        store().mounts(), store().ingest(), store().locks(), store().quarantine()})
     EXPECT_TRUE(fs::is_directory(path)) << path;
   EXPECT_TRUE(fs::is_empty(store().blobs()));
 }

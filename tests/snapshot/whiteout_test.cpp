@@ -43,7 +43,8 @@ TEST(Whiteout, NameOfATargetIsParsedBack) {
 }
 
 TEST(PathOrder, PutsASubtreeBeforeTheNextSibling) {
-  const std::vector<std::string> ordered = {"a", "a/x", "a/x/y", "a/x-y", "a-b", "a.txt", "ab", "b"};
+  const std::vector<std::string> ordered = {"a",   "a/x",   "a/x/y", "a/x-y",
+                                            "a-b", "a.txt", "ab",    "b"};
   for (std::size_t i = 0; i < ordered.size(); ++i)
     for (std::size_t j = 0; j < ordered.size(); ++j)
       EXPECT_EQ(path_before(ordered[i], ordered[j]), i < j) << ordered[i] << " " << ordered[j];
