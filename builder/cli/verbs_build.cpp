@@ -63,7 +63,7 @@ void declare(OptionSet& options, BuildWords& words) {
   options.section("Image");
   options.list("-t,--tag", "NAME", words.tags, "Name of the image (repeatable)");
   options.text("-f,--file", "FILE", words.file,
-               "The Dockerfile (default: PATH/Dockerfile); - is stdin");
+               "The Dockerfile, or its URL (default: PATH/Dockerfile); - is stdin");
   options.list("--build-arg", "NAME=VALUE", words.build_args,
                "Value of an ARG; without \"=\" from the environment");
   options.text("--build-arg-file", "FILE", words.build_arg_file,
@@ -100,8 +100,7 @@ void declare(OptionSet& options, BuildWords& words) {
                         "Look up base images: always, newer, missing, never");
   options.text("--network", "MODE", words.network, "Network of RUN: default, host or none");
   options.list("--build-context", "NAME=WHERE", words.contexts,
-               "More to copy from: a directory, git or http URL,\n"
-               "docker-image://NAME, oci-layout://PATH or target:STAGE (repeatable)");
+               "Directory, git or http URL, docker-image://, oci-layout://, target:");
   options.list("--secret", "id=ID[,src=FILE|env=NAME]", words.secrets,
                "Secret for RUN --mount=type=secret (repeatable)");
   options.list("--ssh", "default|ID[=SOCKET]", words.agents,
