@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "builder/dockerfile/glob.h"
+#include "builder/plan/platform_args.h"
 
 namespace strake::check {
 namespace {
@@ -25,22 +26,6 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
     }
   }
   return row.back();
-}
-
-/// The ARGs of the platforms, which FROM may use without declaring them.
-std::map<std::string, std::string> platform_values(const CheckOptions& options) {
-  std::map<std::string, std::string> values;
-  const auto add = [&](const std::string& prefix, const oci::Platform& platform) {
-    values[prefix + "PLATFORM"] = platform.str();
-    values[prefix + "OS"] = platform.os;
-    values[prefix + "ARCH"] = platform.architecture;
-    values[prefix + "VARIANT"] = platform.variant;
-    values[prefix + "OSVERSION"] = platform.os_version;
-  };
-  add("BUILD", options.build_platform);
-  add("TARGET", options.target_platform);
-  values["TARGETSTAGE"] = options.target.empty() ? "default" : options.target;
-  return values;
 }
 
 }  // namespace
@@ -72,7 +57,8 @@ dockerfile::ExpandedWord GlobalScope::expand(std::string_view word, char escape)
 
 GlobalScope make_global_scope(const dockerfile::Dockerfile& file, const CheckOptions& options,
                               const std::map<std::string, std::string>& build_args) {
-  GlobalScope scope{platform_values(options), {}};
+  GlobalScope scope{
+      plan::platform_args(options.build_platform, options.target_platform, options.target), {}};
   for (auto& [name, value] : scope.values)
     if (const auto given = build_args.find(name); given != build_args.end()) value = given->second;
   for (const Instruction& instruction : file.instructions) {

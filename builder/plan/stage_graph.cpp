@@ -8,6 +8,7 @@
 
 #include "builder/dockerfile/expansion.h"
 #include "builder/dockerfile/parser.h"
+#include "builder/plan/platform_args.h"
 #include "layers/base/error.h"
 
 namespace strake::plan {
@@ -38,26 +39,6 @@ std::string full_name(const std::string& name) {
   } catch (const Error&) {
     return "";
   }
-}
-
-/// The ARGs that exist without being declared, in the global scope.
-std::map<std::string, std::string> platform_args(const PlanOptions& options,
-                                                 const std::string& target_stage) {
-  std::map<std::string, std::string> args;
-  const auto add = [&](const std::string& prefix, const oci::Platform& platform) {
-    args[prefix + "PLATFORM"] = platform.str();
-    args[prefix + "OS"] = platform.os;
-    args[prefix + "ARCH"] = platform.architecture;
-    args[prefix + "VARIANT"] = platform.variant;
-    args[prefix + "OSVERSION"] = platform.os_version;
-  };
-  add("BUILD", options.build_platform);
-  add("TARGET", options.target_platform);
-  args["TARGETSTAGE"] = target_stage;
-  for (auto& [name, value] : args)
-    if (const auto given = options.build_args.find(name); given != options.build_args.end())
-      value = given->second;
-  return args;
 }
 
 class GraphBuilder {
@@ -115,7 +96,10 @@ class GraphBuilder {
 
   void evaluate_global_args() {
     const Stage& target = graph_.stages[graph_.target];
-    global_values_ = platform_args(options_, target.name.empty() ? "default" : target.name);
+    global_values_ = platform_args(options_.build_platform, options_.target_platform, target.name);
+    for (auto& [name, value] : global_values_)
+      if (const auto given = options_.build_args.find(name); given != options_.build_args.end())
+        value = given->second;
     graph_.global_args = global_values_;
     for (const Instruction* instruction : global_) {
       const auto* arg = std::get_if<dockerfile::Arg>(&instruction->operation);
