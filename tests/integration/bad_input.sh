@@ -51,8 +51,10 @@ dockerfile 'FROM --platform=linux/nonsense localhost/busybox\nRUN true\n'
 refused 5 "a platform nothing here can run" 'nonsense' build
 dockerfile 'FROM localhost/busybox\nUSER nobodyhere\nRUN true\n'
 refused 3 "an unknown user" 'no user "nobodyhere"' build
-dockerfile 'FROM scratch\nRUN --mount=type=secret,id=x true\n'
-refused 5 "what is not supported yet" 'app/Dockerfile:2' build
+dockerfile 'FROM scratch\nRUN --mount=type=secret,id=x,required true\n'
+refused 3 "a required secret that was not given" 'app/Dockerfile:2' build
+dockerfile '# syntax=example.com/other/language\nFROM scratch\n'
+refused 5 "another language" 'app/Dockerfile:1' build
 refused 2 "an unknown flag" 'did you mean' "$strake" build --no-cahce app
 "$strake" images -q tagged >images
 equal "nothing was tagged" "$(cat images)" ""

@@ -40,9 +40,10 @@ at_end() {
 # serve COMMAND...: starts it, waits until it prints "… port N", sets $server to its address.
 serve() {
   local log=server-${#servers[@]}.log port=
+  : >"$log"
   "$@" >"$log" 2>&1 &
   servers+=($!)
-  for _ in $(seq 100); do
+  for _ in $(seq 300); do
     port=$(sed -n 's/.* port \([0-9]\+\).*/\1/p;T;q' "$log")
     [ -n "$port" ] && break
     kill -0 "${servers[-1]}" 2>/dev/null || break
