@@ -1,7 +1,8 @@
 #!/bin/sh
-# Installs what is missing, builds strake and its tests, and runs all tests; then the unit tests
-# again under AddressSanitizer and UndefinedBehaviorSanitizer (SANITIZE=0 leaves that out), and the
-# fuzz targets of what users write for five seconds each (FUZZ=0 leaves that out).
+# Installs what is missing, builds strake and its tests, and runs all tests: those of the whole
+# binary and of the sandbox as users have it, the unit tests under AddressSanitizer and
+# UndefinedBehaviorSanitizer (SANITIZE=0: without), and the fuzz targets of what users write for
+# five seconds each (FUZZ=0: not at all).
 set -eu
 cd "$(dirname "$0")/.."
 . tests/support/packages.sh
@@ -14,16 +15,20 @@ build() { # build PRESET [TARGET]
   cmake --build "build/$1" --parallel "$jobs" ${2:+--target "$2"}
 }
 
+run() { # run PRESET LABELS
+  ctest --test-dir "build/$1" --output-on-failure --parallel "$jobs" --label-regex "$2"
+}
+
 echo "== building (release)"
-build release
-echo "== tests"
-ctest --test-dir build/release --output-on-failure --parallel "$jobs"
-if [ "${SANITIZE:-1}" != 0 ]; then
-  echo "== building (asan)"
-  build asan
-  echo "== unit tests with sanitizers"
-  ctest --test-dir build/asan --output-on-failure --parallel "$jobs" --label-regex unit
-fi
+build release system_tests
+echo "== tests of the binary and the sandbox"
+run release '^(integration|root)$'
+units=asan
+[ "${SANITIZE:-1}" != 0 ] || units=release
+echo "== building (units, $units)"
+build "$units" unit_tests
+echo "== unit tests"
+run "$units" '^unit$'
 if [ "${FUZZ:-1}" = 0 ]; then
   exit 0
 fi
