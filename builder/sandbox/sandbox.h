@@ -26,6 +26,7 @@ struct BindMount {
   bool read_only = false;
   bool no_exec = false;  // also no setuid; device nodes never work
   bool no_suid = false;
+  bool recursive = false;  // also what is mounted below it now, under the same restrictions
 };
 
 /// A device of the builder's machine, under any name. Neither its owner nor its mode can be changed
@@ -44,6 +45,8 @@ struct TmpfsMount {
   std::string target;
   std::uint64_t size_bytes = 0;  // 0: half of the memory, the kernel's default
   mode_t mode = 0755;
+  bool no_exec = false;
+  bool read_only = false;
 };
 
 /// A read-only file with the given content, in memory only: here-documents and secrets.
@@ -71,6 +74,21 @@ struct Ulimit {
   std::int64_t hard = 0;
 };
 
+/// A user who takes part in a command instead of watching its output: `strake run`, the shell in a
+/// failed step. No descriptor is owned; none of them gets into the step.
+struct Interaction {
+  int input_fd = -1;  // passed on to stdin as it comes, its end too; -1: stdin is empty
+  int output_fd = 1;  // gets what is written to stdout, and to the command's terminal
+  int error_fd = 2;   // gets what is written to stderr; with a terminal nothing
+  /// stdin, stdout and stderr are a terminal of the step's own, the controlling one of the command:
+  /// /dev/pts/0.
+  bool terminal = false;
+  int window_fd = -1;  // the user's terminal: the command's gets its size; -1: there is none
+  /// Read end of a pipe of signal numbers, a byte each; -1: none. SIGKILL ends the step, SIGWINCH
+  /// says that the size of window_fd has changed, every other signal goes to the command alone.
+  int signals_fd = -1;
+};
+
 /// One command and everything it can see. Nothing is inherited from the builder.
 struct Spec {
   /// O_PATH descriptor of the root of a mount, attached or detached (fsmount, open_tree); not
@@ -94,7 +112,12 @@ struct Spec {
   std::optional<std::string> resolv_conf;  // content; nullopt: what the host uses
 
   std::vector<Mount> mounts;
-  int stdin_fd = -1;         // -1: /dev/null; not owned
+  int stdin_fd = -1;  // -1: /dev/null; not owned
+  /// With it stdin_fd counts for nothing, and run() passes nothing to its `output`.
+  std::optional<Interaction> interaction;
+  /// The command cannot change the root itself; mounts in it are as they are. Mount points that
+  /// were made stay: for roots that are thrown away.
+  bool read_only_root = false;
   std::string architecture;  // as image configs name it ("arm64"); "": the machine's own
   /// RUN --security=insecure: every capability of the builder, no filter of system calls, nothing
   /// of /proc and /sys hidden or read-only, device nodes work, and the host's loop and fuse
