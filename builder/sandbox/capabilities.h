@@ -1,6 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
 
 namespace strake::sandbox {
 
@@ -14,5 +17,21 @@ CapabilitySet step_capabilities() noexcept;
 /// The effective set of this process.
 CapabilitySet own_capabilities();
 bool has_capability(CapabilitySet set, int capability) noexcept;
+
+/// All that this program knows of.
+CapabilitySet all_capabilities() noexcept;
+/// "SYS_ADMIN" of "sys_admin" and "CAP_SYS_ADMIN" alike. nullopt: there is none of this name.
+std::optional<int> capability_number(std::string_view name);
+/// "CAP_SYS_ADMIN"
+std::string capability_name(int capability);
+
+/// How the capabilities of a command differ from what it has by default.
+struct CapabilityChanges {
+  CapabilitySet add = 0, drop = 0;
+
+  CapabilitySet of(CapabilitySet set) const noexcept { return (set & ~drop) | add; }
+  bool any() const noexcept { return add != 0 || drop != 0; }
+  bool operator==(const CapabilityChanges&) const = default;
+};
 
 }  // namespace strake::sandbox

@@ -2,6 +2,7 @@
 
 #include <sys/types.h>
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -12,6 +13,8 @@
 #include <variant>
 #include <vector>
 
+#include "builder/sandbox/capabilities.h"
+#include "builder/sandbox/limits.h"
 #include "layers/base/fd.h"
 #include "layers/base/stream.h"
 
@@ -63,15 +66,16 @@ struct InlineFile {
 using Mount = std::variant<BindMount, TmpfsMount, InlineFile, DeviceNode>;
 
 enum class Network {
-  host,  // the builder's own
-  none,  // loopback only
+  host,     // the builder's own
+  none,     // loopback only
+  outward,  // a network of its own with a way out (pasta, slirp4netns): nobody gets in, and the
+            // loopback addresses of the host are out of reach
 };
 
-/// A resource limit; `name` as docker writes it: "nofile", "nproc", "core", ... -1 is unlimited.
-struct Ulimit {
-  std::string name;
-  std::int64_t soft = 0;
-  std::int64_t hard = 0;
+/// Lines of /etc/resolv.conf. Each kind that is not empty takes the place of the host's.
+struct Resolver {
+  std::vector<std::string> servers, search, options;
+  bool operator==(const Resolver&) const = default;
 };
 
 /// A user who takes part in a command instead of watching its output: `strake run`, the shell in a
@@ -110,6 +114,7 @@ struct Spec {
   Network network = Network::host;
   std::vector<std::pair<std::string, std::string>> extra_hosts;  // name, address
   std::optional<std::string> resolv_conf;  // content; nullopt: what the host uses
+  Resolver resolver;                       // unless resolv_conf is given
 
   std::vector<Mount> mounts;
   int stdin_fd = -1;  // -1: /dev/null; not owned
@@ -123,8 +128,15 @@ struct Spec {
   /// of /proc and /sys hidden or read-only, device nodes work, and the host's loop and fuse
   /// devices.
   bool insecure = false;
+  /// Against step_capabilities(), or with `insecure` the builder's. A user other than root has none
+  /// of them, as ever: for him they bound what setuid programs get.
+  CapabilityChanges capabilities;
+  bool no_new_privileges = false;  // setuid programs and file capabilities give nothing
+  bool all_system_calls = false;   // no filter of system calls
   std::vector<Ulimit> ulimits;
+  ResourceLimits resources;
   std::uint64_t shm_size_bytes = 64 << 20;
+  std::chrono::milliseconds timeout{0};  // then it is stopped as if the user had; 0: none
 };
 
 /// How the command ended.
@@ -132,6 +144,8 @@ struct ExitStatus {
   int code = 0;             // its exit code; 128 + signal when a signal ended it, as shells count
   int signal = 0;           // 0: it exited by itself
   bool oom_killed = false;  // it was killed, and the kernel had run out of memory meanwhile
+  bool processes_exhausted = false;  // the limit of processes was met
+  bool timed_out = false;            // spec.timeout was over; code is 124, as of timeout(1)
   /// Why there was nothing to run, when code is 126 or 127 because the command could not be
   /// executed: `command "mak" not found in the image`. Else "".
   std::string explanation;
