@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdlib>
 
 #include "builder/sandbox/capabilities.h"
 #include "builder/sandbox/child_process.h"
@@ -64,18 +63,9 @@ Check check_id_ranges() {
               "install the package uidmap and add the user to /etc/subuid and /etc/subgid");
 }
 
-Check check_emulation(int user_namespace_flags) {
-  Check check = tried("emulation", probe_binfmt, nullptr, user_namespace_flags | CLONE_NEWNS,
-                      "use Linux 6.7 or later, or register qemu with the host's binfmt_misc");
-  const char* path = std::getenv("PATH");
-  const std::string_view other = native_architecture() == "arm64" ? "amd64" : "arm64";
-  const std::string qemu = find_qemu(other, path == nullptr ? "" : path);
-  if (!check.ok || !qemu.empty()) {
-    if (check.ok) check.detail = "binfmt_misc of our own, " + qemu;
-    return check;
-  }
-  return told("emulation", false, "no qemu for " + std::string(other),
-              "install the package qemu-user-static");
+Check check_emulation() {
+  EmulationSurvey survey = survey_emulation();
+  return told("emulation", survey.any, std::move(survey.detail), std::move(survey.knob));
 }
 
 Check check_landlock() {
@@ -146,7 +136,7 @@ std::vector<Check> diagnose(const std::filesystem::path& store) {
       tried("device-nodes", probe_device_nodes, &fd, 0, "give the container CAP_MKNOD"),
       tried("seccomp", probe_seccomp, nullptr, 0, "build the kernel with CONFIG_SECCOMP_FILTER"),
       check_landlock(),
-      check_emulation(CLONE_NEWUSER),
+      check_emulation(),
       check_cgroups(),
       tried("reflink", probe_reflink, &fd, 0, "put the store on btrfs or XFS to copy for free"),
   };

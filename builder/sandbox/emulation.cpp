@@ -2,20 +2,20 @@
 
 #include <elf.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
-#include <sys/personality.h>
-#include <sys/utsname.h>
 #include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
+#include <map>
+#include <mutex>
 #include <sstream>
 
+#include "builder/sandbox/binfmt.h"
+#include "builder/sandbox/capabilities.h"
 #include "builder/sandbox/child_process.h"
-#include "builder/sandbox/mount.h"
+#include "builder/sandbox/probes.h"
 #include "layers/base/error.h"
 #include "layers/base/fd.h"
 #include "layers/base/files.h"
@@ -28,77 +28,49 @@ using base::ErrorCode;
 
 constexpr const char* kHostEntries = "/proc/sys/fs/binfmt_misc";
 constexpr std::size_t kMaxEntryBytes = 64 << 10;
+constexpr const char* kPackage = "qemu-user-static";
 
-/// What tells an architecture's programs apart in the ELF header.
-struct Architecture {
-  std::string_view name;       // as image configs have it
-  std::string_view qemu_name;  // as qemu has it
-  unsigned char elf_class, data;
-  std::uint16_t machine;
-};
-constexpr Architecture kArchitectures[] = {
-    {"amd64", "x86_64", ELFCLASS64, ELFDATA2LSB, EM_X86_64},
-    {"386", "i386", ELFCLASS32, ELFDATA2LSB, EM_386},
-    {"arm64", "aarch64", ELFCLASS64, ELFDATA2LSB, EM_AARCH64},
-    {"arm", "arm", ELFCLASS32, ELFDATA2LSB, EM_ARM},
-    {"riscv64", "riscv64", ELFCLASS64, ELFDATA2LSB, EM_RISCV},
-    {"ppc64le", "ppc64le", ELFCLASS64, ELFDATA2LSB, EM_PPC64},
-    {"s390x", "s390x", ELFCLASS64, ELFDATA2MSB, EM_S390},
-    {"mips64le", "mips64el", ELFCLASS64, ELFDATA2LSB, EM_MIPS},
-};
+// ---- Trying
+// --------------------------------------------------------------------------------------
 
-// The bytes of an ELF header up to e_machine: e_ident, e_type, e_machine.
-constexpr std::size_t kHeaderBytes = 20;
-using Header = std::array<unsigned char, kHeaderBytes>;
-
-const Architecture* known(std::string_view name) {
-  const auto found = std::find_if(std::begin(kArchitectures), std::end(kArchitectures),
-                                  [&](const Architecture& a) { return a.name == name; });
-  return found == std::end(kArchitectures) ? nullptr : found;
+/// In a root directory of its own, where no interpreter can be found by its path.
+int execute_alone(const void* directory) {
+  if (::chroot(static_cast<const char*>(directory)) != 0 || ::chdir("/") != 0) return 1;
+  char name[] = "/program";
+  char* const argv[] = {name, nullptr};
+  char* const env[] = {nullptr};
+  ::execve(name, argv, env);
+  return 1;
 }
 
-void put16(Header& header, std::size_t offset, unsigned char data, std::uint16_t value) {
-  const auto low = static_cast<unsigned char>(value & 0xff);
-  const auto high = static_cast<unsigned char>(value >> 8);
-  header[offset] = data == ELFDATA2LSB ? low : high;
-  header[offset + 1] = data == ELFDATA2LSB ? high : low;
+/// Whether the machine runs them as it is, by whatever means.
+bool runs_already(const Architecture& architecture) {
+  static std::mutex mutex;
+  static std::map<std::string_view, bool> known;
+  const std::lock_guard lock(mutex);
+  if (const auto found = known.find(architecture.name); found != known.end()) return found->second;
+  const base::TempDirectory directory(std::filesystem::temp_directory_path(), "strake-trial-");
+  base::write_file_atomically(directory.path() / "program", smallest_program(architecture), 0755,
+                              base::Durability::none);
+  const int user = has_capability(own_capabilities(), CAP_SYS_CHROOT) ? 0 : CLONE_NEWUSER;
+  const bool runs = run_probe(execute_alone, directory.path().c_str(), user) == 0;
+  return known[architecture.name] = runs;
 }
 
-Header header_of(const Architecture& architecture) {
-  Header header{0x7f, 'E', 'L', 'F', architecture.elf_class, architecture.data, EV_CURRENT};
-  put16(header, 16, architecture.data, ET_EXEC);
-  put16(header, 18, architecture.data, architecture.machine);
-  return header;
+/// Since 6.7 each user namespace may have its own binfmt_misc.
+bool own_instances_work() {
+  static const bool works = run_probe(probe_binfmt, nullptr, CLONE_NEWUSER | CLONE_NEWNS) == 0;
+  return works;
 }
 
-/// All bytes count but the OS ABI, and the bit of e_type in which ET_EXEC and ET_DYN differ.
-Header mask_of(const Architecture& architecture) {
-  Header mask;
-  mask.fill(0xff);
-  mask[EI_OSABI] = 0;
-  put16(mask, 16, architecture.data, 0xfffe);
-  return mask;
-}
+// ---- Looking
+// -------------------------------------------------------------------------------------
 
-/// The kernel takes bytes as \xHH. They must be written so: a NUL would end the line.
-std::string escaped(const Header& bytes) {
-  constexpr char kHex[] = "0123456789abcdef";
-  std::string text;
-  for (const unsigned char byte : bytes) text += {'\\', 'x', kHex[byte >> 4], kHex[byte & 0xf]};
-  return text;
-}
-
-std::vector<unsigned char> from_hex(std::string_view hex) {
-  std::vector<unsigned char> bytes;
-  for (std::size_t i = 0; i + 1 < hex.size(); i += 2)
-    bytes.push_back(static_cast<unsigned char>(
-        std::strtoul(std::string(hex.substr(i, 2)).c_str(), nullptr, 16)));
-  return bytes;
-}
-
-bool host_serves(std::string_view architecture) {
+bool host_serves(const Architecture& architecture) {
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(kHostEntries, error)) {
+  const std::filesystem::path entries = kHostEntries;
+  if (!std::filesystem::exists(entries / "status", error)) return runs_already(architecture);
+  for (const auto& entry : std::filesystem::directory_iterator(entries, error)) {
     const std::string name = entry.path().filename();
     if (name == "register" || name == "status") continue;
     const auto text = base::read_file(entry.path(), kMaxEntryBytes);
@@ -124,21 +96,19 @@ bool is_static(const std::string& program) {
   return true;
 }
 
-/// Since 6.7 each user namespace may have its own binfmt_misc.
-bool own_instances_work() {
-  static const bool works =
-      run_probe(
-          [](const void*) {
-            return sys_make_filesystem("binfmt_misc", kNoSuid | kNoDevices | kNoExec) >= 0 ? 0 : 1;
-          },
-          nullptr, CLONE_NEWUSER | CLONE_NEWNS) == 0;
-  return works;
+std::string search_path() {
+  const char* path = std::getenv("PATH");
+  return path == nullptr ? "" : path;
 }
 
-bool runs_32_bit_arm() {
-  return run_probe([](const void*) { return ::personality(PER_LINUX32) < 0 ? 1 : 0; }, nullptr,
-                   0) == 0;
+/// 64-bit processors may run the 32-bit programs of their kind, if the kernel was built so.
+bool is_narrow_kind(std::string_view architecture) {
+  return (native_architecture() == "amd64" && architecture == "386") ||
+         (native_architecture() == "arm64" && architecture == "arm");
 }
+
+// ---- Saying
+// --------------------------------------------------------------------------------------
 
 Error cannot_run(std::string_view architecture, const std::string& why) {
   return Error(ErrorCode::unsupported, "cannot run " + std::string(architecture) +
@@ -146,92 +116,57 @@ Error cannot_run(std::string_view architecture, const std::string& why) {
                                            std::string(native_architecture()) + " machine: " + why);
 }
 
+void append(std::string& list, std::string_view name) {
+  if (!list.empty()) list += ", ";
+  list += name;
+}
+void append_clause(std::string& text, const std::string& names, std::string_view how) {
+  if (names.empty()) return;
+  if (!text.empty()) text += "; ";
+  text += names + std::string(how);
+}
+
 }  // namespace
+
+std::string Emulation::emulator() const {
+  if (kind == Kind::native) return "";
+  if (kind == Kind::host_registered) return "the host's binfmt_misc";
+  std::string name = std::filesystem::path(interpreter).filename();
+  if (name.ends_with("-static")) name.resize(name.size() - std::string_view("-static").size());
+  return name;
+}
 
 Emulation find_emulation(std::string_view architecture) {
   Emulation emulation;
   if (runs_natively(architecture)) return emulation;
-  if (known(architecture) == nullptr) throw cannot_run(architecture, "unknown architecture");
-  if (host_serves(architecture)) {
+  const Architecture* wanted = find_architecture(architecture);
+  if (wanted == nullptr) throw cannot_run(architecture, "unknown architecture");
+  if (host_serves(*wanted)) {
     emulation.kind = Emulation::Kind::host_registered;
     return emulation;
   }
-  const char* path = std::getenv("PATH");
-  emulation.interpreter = find_qemu(architecture, path == nullptr ? "" : path);
+  emulation.interpreter = find_qemu(*wanted, search_path());
+  const std::string program = std::string(wanted->emulator) + "-static";
   if (emulation.interpreter.empty())
-    throw cannot_run(architecture, "there is no emulator for them")
-        .hint("install the package qemu-user-static");
+    throw cannot_run(architecture, "there is no " + program + " in PATH")
+        .hint("install the package " + std::string(kPackage));
   if (!own_instances_work())
-    throw cannot_run(architecture, "the kernel has no binfmt_misc for user namespaces")
-        .hint("use Linux 6.7 or later, or register " + emulation.interpreter +
-              " with the host's binfmt_misc, flag F");
+    throw cannot_run(architecture, "user namespaces cannot have a binfmt_misc of their own here")
+        .hint("use Linux 6.7 or later and allow user namespaces, or register " +
+              emulation.interpreter + " with the host's binfmt_misc, flag F");
   emulation.kind = Emulation::Kind::own_instance;
-  emulation.registration = *binfmt_registration(architecture, emulation.interpreter);
+  emulation.registration = binfmt_registration(*wanted, emulation.interpreter);
   return emulation;
-}
-
-std::string_view native_architecture() {
-#if defined(__x86_64__)
-  return "amd64";
-#elif defined(__aarch64__)
-  return "arm64";
-#elif defined(__riscv)
-  return "riscv64";
-#elif defined(__powerpc64__)
-  return "ppc64le";
-#elif defined(__s390x__)
-  return "s390x";
-#else
-#error "unknown processor: name it here as image configs do"
-#endif
 }
 
 bool runs_natively(std::string_view architecture) {
   if (architecture.empty() || architecture == native_architecture()) return true;
-  if (native_architecture() == "amd64") return architecture == "386";
-  if (native_architecture() == "arm64" && architecture == "arm") return runs_32_bit_arm();
-  return false;
+  return is_narrow_kind(architecture) && runs_already(*find_architecture(architecture));
 }
 
-std::optional<std::string> binfmt_registration(std::string_view architecture,
-                                               std::string_view interpreter) {
-  const Architecture* found = known(architecture);
-  if (found == nullptr) return std::nullopt;
-  return ":strake-" + std::string(architecture) + ":M::" + escaped(header_of(*found)) + ":" +
-         escaped(mask_of(*found)) + ":" + std::string(interpreter) + ":FP";
-}
-
-bool binfmt_entry_serves(std::string_view entry, std::string_view architecture) {
-  const Architecture* wanted = known(architecture);
-  if (wanted == nullptr || !entry.starts_with("enabled")) return false;
-  std::size_t offset = 0;
-  std::vector<unsigned char> magic, mask;
-  bool stays_open = false;
-  std::istringstream lines{std::string(entry)};
-  for (std::string line; std::getline(lines, line);) {
-    std::istringstream words(line);
-    std::string key, value;
-    words >> key >> value;
-    if (key == "flags:") stays_open = value.find('F') != std::string::npos;
-    if (key == "offset") offset = std::strtoul(value.c_str(), nullptr, 10);
-    if (key == "magic") magic = from_hex(value);
-    if (key == "mask") mask = from_hex(value);
-  }
-  const Header header = header_of(*wanted);
-  if (!stays_open || offset != 0 || magic.empty()) return false;
-  mask.resize(magic.size(), 0xff);
-  for (std::size_t i = 0; i < magic.size(); ++i) {
-    const unsigned char byte = i < header.size() ? header[i] : 0;
-    if (((byte ^ magic[i]) & mask[i]) != 0) return false;
-  }
-  return true;
-}
-
-std::string find_qemu(std::string_view architecture, std::string_view path) {
-  const Architecture* wanted = known(architecture);
-  if (wanted == nullptr) return "";
+std::string find_qemu(const Architecture& architecture, std::string_view path) {
   for (const char* suffix : {"-static", ""}) {
-    const std::string name = "qemu-" + std::string(wanted->qemu_name) + suffix;
+    const std::string name = std::string(architecture.emulator) + suffix;
     std::istringstream directories{std::string(path)};
     for (std::string directory; std::getline(directories, directory, ':');) {
       const std::string program = directory + "/" + name;
@@ -241,6 +176,33 @@ std::string find_qemu(std::string_view architecture, std::string_view path) {
     }
   }
   return "";
+}
+
+EmulationSurvey survey_emulation() {
+  std::string natively, by_host, by_us, missing;
+  for (const Architecture& architecture : architectures()) {
+    if (architecture.name == native_architecture()) continue;
+    if (runs_natively(architecture.name))
+      append(natively, architecture.name);
+    else if (host_serves(architecture))
+      append(by_host, architecture.name);
+    else if (own_instances_work() && !find_qemu(architecture, search_path()).empty())
+      append(by_us, architecture.name);
+    else
+      append(missing, architecture.name);
+  }
+  EmulationSurvey survey;
+  survey.any = !by_host.empty() || !by_us.empty();
+  append_clause(survey.detail, by_us, " by qemu in a binfmt_misc of our own");
+  append_clause(survey.detail, by_host, " by the host's binfmt_misc");
+  append_clause(survey.detail, natively, " natively");
+  append_clause(survey.detail, missing, " not at all");
+  if (survey.any) return survey;
+  survey.knob = own_instances_work()
+                    ? "install the package " + std::string(kPackage)
+                    : "use Linux 6.7 or later and allow user namespaces, or register qemu with the "
+                      "host's binfmt_misc, flag F";
+  return survey;
 }
 
 }  // namespace strake::sandbox

@@ -1,9 +1,9 @@
 #pragma once
 
-#include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
+
+#include "builder/sandbox/architectures.h"
 
 namespace strake::sandbox {
 
@@ -17,28 +17,32 @@ struct Emulation {
   Kind kind = Kind::native;
   std::string interpreter;   // absolute path; own_instance only
   std::string registration;  // the line for binfmt_misc's "register"; own_instance only
+
+  /// Who runs them: "" for the processor, "qemu-aarch64", "the host's binfmt_misc".
+  std::string emulator() const;
 };
 
-/// Decides for `architecture` ("arm64", "386", ...; "" is the machine's own). Throws
-/// Error(unsupported) when there is no way, with the package to install as the hint.
+/// Decides for `architecture` ("arm64", "386", ...; "" is the machine's own). What the host has
+/// registered is preferred. Where its list cannot be seen (in a container), and for 32-bit programs
+/// on a 64-bit processor, a tiny program is tried; that is remembered.
+///
+/// Throws Error(unsupported) when there is no way, with the package to install, or both ways round
+/// a kernel without binfmt_misc for user namespaces, as the hint.
 Emulation find_emulation(std::string_view architecture);
 
-/// The machine's own architecture as image configs name it.
-std::string_view native_architecture();
+/// Whether the processor itself runs them.
 bool runs_natively(std::string_view architecture);
-
-/// The binfmt_misc line that hands ELF programs of `architecture` to `interpreter`, flags "FP":
-/// opened once (nothing of it is needed in the image), argv[0] preserved. Bytes are written as
-/// \xHH, as the kernel reads them. nullopt for an architecture that is not known.
-std::optional<std::string> binfmt_registration(std::string_view architecture,
-                                               std::string_view interpreter);
-
-/// Whether a binfmt_misc entry, as read from its file, is enabled, keeps its interpreter open and
-/// matches programs of `architecture`.
-bool binfmt_entry_serves(std::string_view entry, std::string_view architecture);
 
 /// qemu's user-mode emulator for `architecture` in `path` (as $PATH), statically linked; "" if
 /// there is none.
-std::string find_qemu(std::string_view architecture, std::string_view path);
+std::string find_qemu(const Architecture& architecture, std::string_view path);
+
+/// What the doctor says of all architectures that are known.
+struct EmulationSurvey {
+  bool any = false;    // some that is not the processor's own can run
+  std::string detail;  // "arm64, arm by qemu-user in a binfmt_misc of our own; 386 natively"
+  std::string knob;    // what would bring some; "" when there are
+};
+EmulationSurvey survey_emulation();
 
 }  // namespace strake::sandbox

@@ -29,55 +29,17 @@ TEST(Emulation, UnknownArchitectureIsRefused) {
   }
 }
 
-TEST(BinfmtRegistration, IsTheLineThatQemusOwnScriptWrites) {
-  const std::string ident = R"(\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00)";
-  const std::string ident_mask = R"(\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff)";
-  EXPECT_EQ(binfmt_registration("arm64", "/usr/bin/q"),
-            ":strake-arm64:M::"
-            R"(\x7f\x45\x4c\x46\x02\x01)" +
-                ident + R"(\x02\x00\xb7\x00)" + R"(:\xff\xff\xff\xff\xff\xff)" + ident_mask +
-                R"(\xfe\xff\xff\xff)" + ":/usr/bin/q:FP");
-  // Big-endian: the bit of e_type lies in its second byte.
-  EXPECT_EQ(binfmt_registration("s390x", "/q"),
-            ":strake-s390x:M::"
-            R"(\x7f\x45\x4c\x46\x02\x02)" +
-                ident + R"(\x00\x02\x00\x16)" + R"(:\xff\xff\xff\xff\xff\xff)" + ident_mask +
-                R"(\xff\xfe\xff\xff)" + ":/q:FP");
-  EXPECT_EQ(binfmt_registration("vax", "/q"), std::nullopt);
-}
-
-TEST(BinfmtRegistration, TellsAllArchitecturesApart) {
-  std::set<std::string> lines;
-  for (const char* name : {"amd64", "386", "arm64", "arm", "riscv64", "ppc64le", "s390x"})
-    EXPECT_TRUE(lines.insert(binfmt_registration(name, "/q")->substr(14)).second) << name;
-}
-
-TEST(BinfmtEntry, ServesWhatItMatchesWhileEnabledAndOpen) {
-  const std::string rest =
-      "interpreter /usr/bin/qemu-aarch64-static\nflags: %\noffset 0\n"
-      "magic 7f454c460201010000000000000000000200b700\n"
-      "mask ffffffffffffff00fffffffffffffffffeffffff\n";
-  const auto entry = [&](const std::string& state, const std::string& flags) {
-    std::string text = state + "\n" + rest;
-    return text.replace(text.find('%'), 1, flags);
-  };
-  EXPECT_TRUE(binfmt_entry_serves(entry("enabled", "OCF"), "arm64"));
-  EXPECT_FALSE(binfmt_entry_serves(entry("enabled", "OCF"), "arm"));
-  EXPECT_FALSE(binfmt_entry_serves(entry("enabled", "OC"), "arm64"));
-  EXPECT_FALSE(binfmt_entry_serves(entry("disabled", "F"), "arm64"));
-  EXPECT_FALSE(binfmt_entry_serves("", "arm64"));
-}
-
 TEST(FindQemu, TakesOnlyStaticProgramsOfAbsoluteDirectories) {
   const base::TempDirectory directory(fs::temp_directory_path(), "strake-qemu-");
-  EXPECT_EQ(find_qemu("arm64", directory.path().native()), "");
+  const Architecture& arm64 = *find_architecture("arm64");
+  EXPECT_EQ(find_qemu(arm64, directory.path().native()), "");
   fs::copy_file("/proc/self/exe", directory.path() / "qemu-aarch64-static");  // dynamic
-  EXPECT_EQ(find_qemu("arm64", directory.path().native()), "");
+  EXPECT_EQ(find_qemu(arm64, directory.path().native()), "");
   if (!fs::exists("/bin/busybox")) GTEST_SKIP() << "needs the package busybox-static";
   const fs::path qemu = directory.path() / "qemu-aarch64";
   fs::copy_file("/bin/busybox", qemu);
-  EXPECT_EQ(find_qemu("arm64", "relative:/nowhere:" + directory.path().native()), qemu);
-  EXPECT_EQ(find_qemu("riscv64", directory.path().native()), "");
+  EXPECT_EQ(find_qemu(arm64, "relative:/nowhere:" + directory.path().native()), qemu);
+  EXPECT_EQ(find_qemu(*find_architecture("riscv64"), directory.path().native()), "");
 }
 
 /// Prints the first five bytes of argv[0] and the line "arm64", then exits with code 7.
