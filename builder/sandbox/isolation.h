@@ -24,11 +24,15 @@ std::string_view name_of(Isolation isolation) noexcept;
 /// The reverse; "auto" is nullopt. Throws Error(invalid_input) for another word.
 std::optional<Isolation> parse_isolation(std::string_view word);
 
-/// The rung that was taken, and a sentence without full stop that says why it was no better one:
-/// "no range in /etc/subuid for \"alice\"; install uidmap"; for `root` what makes it possible.
+/// The rung that was taken.
 struct Rung {
   Isolation isolation = Isolation::root;
+  /// Why it is no better one, and what would change that; for `root` what makes it possible. No
+  /// full stop: `no range in /etc/subuid for "alice"; …`.
   std::string why;
+
+  /// `user namespace with one id (no range …)`.
+  std::string describe() const;
 };
 
 /// Takes a rung: `wanted`, or (nullopt) the best one that works here. On `user_range` and
@@ -41,9 +45,20 @@ struct Rung {
 /// Error(unsupported) with the knob as hint if `wanted`, or every rung, is impossible here.
 Rung enter_isolation(std::optional<Isolation> wanted);
 
+/// What enter_isolation(nullopt) would take: tries the same, in child processes only. Throws the
+/// same.
+Rung best_isolation();
+
 /// The rung this process is on: the one that was entered; before that, `root` with CAP_SYS_ADMIN,
 /// else `chroot`.
 Isolation current_isolation() noexcept;
+
+/// Who started this process, as numbered where it was started: the same after enter_isolation().
+struct Caller {
+  uid_t uid = 0;
+  gid_t gid = 0;
+};
+Caller caller() noexcept;
 
 /// Whether files can have this owner and processes this id here. All can on `root` of a machine.
 bool is_mapped_user(uid_t id);
