@@ -1,12 +1,14 @@
 #include "builder/sandbox/mount.h"
 
 #include <fcntl.h>
-#include <linux/mount.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <thread>
 
 #include "builder/sandbox/sandbox.h"
 #include "layers/base/error.h"
@@ -16,9 +18,18 @@ namespace {
 
 constexpr std::uint64_t kPrivatePropagation = 1 << 18;  // MS_PRIVATE
 
+// A directory that every root has; what lies over it in a private mount namespace disturbs nobody.
+constexpr const char* kMountPlace = "/dev";
+
+// The attributes have the same values in mount(2).
+static_assert(kReadOnly == MS_RDONLY && kNoSuid == MS_NOSUID && kNoDevices == MS_NODEV &&
+              kNoExec == MS_NOEXEC);
+
 int result_or_errno(long result) noexcept {
   return result < 0 ? -errno : static_cast<int>(result);
 }
+
+using Options = std::vector<std::pair<std::string, std::string>>;
 
 /// The kernel's last message about a file system context, "e Unknown parameter" without its level.
 std::string explanation(int context) {
@@ -28,19 +39,83 @@ std::string explanation(int context) {
   return ": " + std::string(message.data() + 2, static_cast<std::size_t>(length - 2));
 }
 
-void configure(int context, const std::string& type,
-               const std::pair<std::string, std::string>& option) {
-  const auto& [key, value] = option;
-  const long result =
-      value.empty()
-          ? ::syscall(SYS_fsconfig, context, FSCONFIG_SET_FLAG, key.c_str(), nullptr, 0)
-          : ::syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, key.c_str(), value.c_str(), 0);
-  if (result != 0)
-    throw base::system_error(errno, "set option \"" + key + "\" of", type + explanation(context));
+/// A detached mount, or why there is none.
+struct Attempt {
+  base::FileDescriptor mount;
+  int error = 0;
+  std::string explanation = "";
+};
+
+Attempt make_by_context(const std::string& type, const Options& options, std::uint64_t attributes) {
+  const base::FileDescriptor context(
+      static_cast<int>(::syscall(SYS_fsopen, type.c_str(), FSOPEN_CLOEXEC)));
+  if (!context) return {{}, errno};
+  const auto configured = [&](unsigned command, const char* key, const char* value) {
+    return ::syscall(SYS_fsconfig, context.get(), command, key, value, 0) == 0;
+  };
+  for (const auto& [key, value] : options) {
+    const bool set = value.empty() ? configured(FSCONFIG_SET_FLAG, key.c_str(), nullptr)
+                                   : configured(FSCONFIG_SET_STRING, key.c_str(), value.c_str());
+    if (!set) return {{}, errno, " (option \"" + key + "\")" + explanation(context.get())};
+  }
+  if (!configured(FSCONFIG_CMD_CREATE, nullptr, nullptr))
+    return {{}, errno, explanation(context.get())};
+  base::FileDescriptor mount(
+      static_cast<int>(::syscall(SYS_fsmount, context.get(), FSMOUNT_CLOEXEC, attributes)));
+  const int error = mount ? 0 : errno;
+  return {std::move(mount), error};
+}
+
+std::string option_text(const Options& options) {
+  std::string text;
+  for (const auto& [key, value] : options)
+    text.append(text.empty() ? "" : ",").append(key).append(value.empty() ? "" : "=").append(value);
+  return text;
+}
+
+/// In a mount namespace of the caller's own: the file system lies over a directory of it only until
+/// a copy, attached nowhere, has been taken.
+int mount_and_take(const char* type, const char* options, std::uint64_t attributes) noexcept {
+  if (::mount(type, kMountPlace, type, attributes, options) != 0) return -errno;
+  const int copy = sys_open_tree(AT_FDCWD, kMountPlace, OPEN_TREE_CLONE);
+  ::umount2(kMountPlace, MNT_DETACH);
+  return copy;
+}
+
+/// With mount(2), in a thread of its own: its mount namespace ends with it.
+Attempt make_by_mount(const std::string& type, const Options& options, std::uint64_t attributes) {
+  const std::string text = option_text(options);
+  int result = 0;
+  std::thread([&] {
+    if (::unshare(CLONE_FS | CLONE_NEWNS) != 0 ||
+        ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+      result = -errno;
+    else
+      result = mount_and_take(type.c_str(), text.c_str(), attributes);
+  }).join();
+  if (result < 0) return {{}, -result};
+  return {base::FileDescriptor(result)};
+}
+
+/// What a kernel, or the seccomp filter of a container around us, answers that does not know a
+/// call.
+bool may_be_unknown(int error) noexcept {
+  return error == ENOSYS || error == EPERM;
+}
+
+/// There is no doing without open_tree, move_mount and mount_setattr.
+base::Error mount_error(int error, std::string_view operation, std::string_view subject) {
+  base::Error result = base::system_error(error, operation, subject);
+  if (!may_be_unknown(error)) return result;
+  base::Error unsupported(base::ErrorCode::unsupported, result.what());
+  unsupported.set_hint(
+      "use Linux 5.12 or later and, in a container, a seccomp profile that allows open_tree, "
+      "move_mount and mount_setattr; or build with --isolation=chroot");
+  return unsupported;
 }
 
 DetachedMount owned(int fd, std::string_view operation, std::string_view subject) {
-  if (fd < 0) throw base::system_error(-fd, operation, subject);
+  if (fd < 0) throw mount_error(-fd, operation, subject);
   return DetachedMount(base::FileDescriptor(fd));
 }
 
@@ -48,7 +123,7 @@ DetachedMount owned(int fd, std::string_view operation, std::string_view subject
 
 void DetachedMount::restrict_to(std::uint64_t attributes, std::string_view subject) const {
   const int result = sys_mount_setattr(fd(), attributes);
-  if (result < 0) throw base::system_error(-result, "restrict mount of", subject);
+  if (result < 0) throw mount_error(-result, "restrict mount of", subject);
 }
 
 void DetachedMount::allow_devices(std::string_view subject) const {
@@ -56,26 +131,37 @@ void DetachedMount::allow_devices(std::string_view subject) const {
   change.attr_clr = kNoDevices;
   change.propagation = kPrivatePropagation;
   if (::syscall(SYS_mount_setattr, fd(), "", AT_EMPTY_PATH, &change, sizeof change) != 0)
-    throw base::system_error(errno, "allow devices on", subject);
+    throw mount_error(errno, "allow devices on", subject);
 }
 
-DetachedMount make_filesystem(const std::string& type,
-                              const std::vector<std::pair<std::string, std::string>>& options,
+DetachedMount make_filesystem(const std::string& type, const Options& options,
                               std::uint64_t attributes) {
-  const base::FileDescriptor context(
-      static_cast<int>(::syscall(SYS_fsopen, type.c_str(), FSOPEN_CLOEXEC)));
-  if (!context) throw base::system_error(errno, "create file system", type);
-  for (const auto& option : options) configure(context.get(), type, option);
-  if (::syscall(SYS_fsconfig, context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0)
-    throw base::system_error(errno, "create file system", type + explanation(context.get()));
-  return owned(result_or_errno(::syscall(SYS_fsmount, context.get(), FSMOUNT_CLOEXEC, attributes)),
-               "mount", type);
+  Attempt attempt = make_by_context(type, options, attributes);
+  if (may_be_unknown(attempt.error)) {
+    Attempt second = make_by_mount(type, options, attributes);
+    if (second.mount || attempt.error == ENOSYS) attempt = std::move(second);
+  }
+  if (!attempt.mount)
+    throw base::system_error(attempt.error, "create file system", type + attempt.explanation);
+  return DetachedMount(std::move(attempt.mount));
 }
 
 DetachedMount clone_mount(int fd, std::string_view subject) {
   const int clone = sys_open_tree(fd, "", AT_EMPTY_PATH | OPEN_TREE_CLONE);
   if (clone != -EINVAL) return owned(clone, "bind", subject);
   return owned(result_or_errno(::fcntl(fd, F_DUPFD_CLOEXEC, 3)), "bind", subject);
+}
+
+DetachedMount clone_tree(int fd, std::uint64_t attributes, std::string_view subject) {
+  DetachedMount tree =
+      owned(sys_open_tree(fd, "", AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE), "bind", subject);
+  struct mount_attr change {};
+  change.attr_set = attributes;
+  change.propagation = kPrivatePropagation;
+  if (::syscall(SYS_mount_setattr, tree.fd(), "", AT_EMPTY_PATH | AT_RECURSIVE, &change,
+                sizeof change) != 0)
+    throw base::system_error(errno, "restrict mount of", subject);
+  return tree;
 }
 
 std::optional<base::FileDescriptor> clone_part(int fd) {
@@ -114,6 +200,11 @@ int sys_make_filesystem(const char* type, std::uint64_t attributes) noexcept {
     mount = result_or_errno(::syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, attributes));
   ::close(context);
   return mount;
+}
+
+int sys_make_filesystem_in_namespace(const char* type, std::uint64_t attributes) noexcept {
+  const int mount = sys_make_filesystem(type, attributes);
+  return may_be_unknown(-mount) ? mount_and_take(type, "", attributes) : mount;
 }
 
 }  // namespace strake::sandbox
