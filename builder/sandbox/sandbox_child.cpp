@@ -108,7 +108,8 @@ class Child {
   /// The instance belongs to this user namespace alone. It is attached nowhere; init keeps it open.
   STRAKE_AFTER_CLONE void register_emulator() noexcept {
     if (plan_.binfmt == nullptr) return;
-    keep_fd_ = checked(sys_make_filesystem("binfmt_misc", kLocked), Phase::register_emulator);
+    keep_fd_ =
+        checked(sys_make_filesystem_in_namespace("binfmt_misc", kLocked), Phase::register_emulator);
     const int file =
         require(::openat(keep_fd_, "register", O_WRONLY | O_CLOEXEC), Phase::register_emulator);
     require(::write(file, plan_.binfmt, std::strlen(plan_.binfmt)), Phase::register_emulator);
@@ -125,13 +126,13 @@ class Child {
   }
 
   STRAKE_AFTER_CLONE void attach_kernel_filesystems() noexcept {
-    const int proc = checked(sys_make_filesystem("proc", kLocked), Phase::mount_proc);
+    const int proc = checked(sys_make_filesystem_in_namespace("proc", kLocked), Phase::mount_proc);
     checked(sys_move_mount(proc, "", plan_.proc_target, ""), Phase::mount_proc);
-    const int sys =
-        plan_.sys_mount >= 0
-            ? plan_.sys_mount
-            : checked(sys_make_filesystem("sysfs", kLocked | (plan_.guarded ? kReadOnly : 0)),
-                      Phase::mount_sys);
+    const int sys = plan_.sys_mount >= 0
+                        ? plan_.sys_mount
+                        : checked(sys_make_filesystem_in_namespace(
+                                      "sysfs", kLocked | (plan_.guarded ? kReadOnly : 0)),
+                                  Phase::mount_sys);
     checked(sys_move_mount(sys, "", plan_.sys_target, ""), Phase::mount_sys);
     if (!plan_.guarded) return;
     for (const Guarded& guarded : kGuarded)
@@ -158,7 +159,8 @@ class Child {
     for (std::size_t i = 0; i < plan_.operations.size(); ++i)
       attach(plan_.operations[i], static_cast<int>(i));
     // Belongs to the IPC namespace of its maker, so not made by the builder; lies in /dev.
-    const int mqueue = checked(sys_make_filesystem("mqueue", kLocked), Phase::mount_mqueue);
+    const int mqueue =
+        checked(sys_make_filesystem_in_namespace("mqueue", kLocked), Phase::mount_mqueue);
     checked(sys_move_mount(mqueue, "", plan_.mqueue_target, ""), Phase::mount_mqueue);
   }
 
