@@ -34,6 +34,9 @@ class MountPoints {
   base::FileDescriptor directory(const std::string& path);
   base::FileDescriptor file(const std::string& path);
 
+  /// What was made so far stays.
+  void keep_all() noexcept { stubs_.clear(); }
+
   /// To be called when no process of the step lives any more; then the tree must not be used for
   /// further changes. Logs what cannot be undone.
   void remove() noexcept;

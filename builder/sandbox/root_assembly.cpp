@@ -131,6 +131,10 @@ RootAssembly::RootAssembly(const Spec& spec, const HostDevices& devices)
   plan_devices(spec, devices);
   plan_network_files(spec);
   for (const Mount& mount : spec.mounts) std::visit([this](const auto& m) { plan(m); }, mount);
+  if (spec.read_only_root) {
+    trees_.front().points.keep_all();  // nobody could remove them any more
+    root_.restrict_to(kReadOnly, "root file system");
+  }
 }
 
 void RootAssembly::describe(ChildPlan& plan) const {
@@ -197,10 +201,11 @@ void RootAssembly::plan_devices(const Spec& spec, const HostDevices& devices) {
     attach(std::move(node), open_at(fd, device.name, O_PATH), "/dev/" + device.name);
   }
   if (spec.insecure) make_host_devices(fd);
-  attach(make_filesystem(
-             "devpts", {{"newinstance", ""}, {"ptmxmode", "0666"}, {"mode", "0620"}, {"gid", "5"}},
-             kNoSuid | kNoExec),
-         open_at(fd, "pts", O_PATH), "/dev/pts");
+  terminals_ = attach(
+      make_filesystem("devpts",
+                      {{"newinstance", ""}, {"ptmxmode", "0666"}, {"mode", "0620"}, {"gid", "5"}},
+                      kNoSuid | kNoExec),
+      open_at(fd, "pts", O_PATH), "/dev/pts");
   attach(make_tmpfs(spec.shm_size_bytes, 01777, kInert), open_at(fd, "shm", O_PATH), "/dev/shm");
   mqueue_target_ = keep(open_at(fd, "mqueue", O_PATH));
 }
@@ -227,10 +232,12 @@ void RootAssembly::plan(const BindMount& mount) {
   struct ::stat status;
   if (::fstat(mount.source_fd, &status) != 0)
     throw base::system_error(errno, "look at source of mount", mount.target);
-  DetachedMount source = clone_mount(mount.source_fd, mount.target);
-  source.restrict_to(kNoDevices | (mount.read_only ? kReadOnly : 0) |
-                         (mount.no_exec ? kNoExec | kNoSuid : 0) | (mount.no_suid ? kNoSuid : 0),
-                     mount.target);
+  const std::uint64_t attributes = kNoDevices | (mount.read_only ? kReadOnly : 0) |
+                                   (mount.no_exec ? kNoExec | kNoSuid : 0) |
+                                   (mount.no_suid ? kNoSuid : 0);
+  DetachedMount source = mount.recursive ? clone_tree(mount.source_fd, attributes, mount.target)
+                                         : clone_mount(mount.source_fd, mount.target);
+  if (!mount.recursive) source.restrict_to(attributes, mount.target);
   if (S_ISDIR(status.st_mode)) {
     FileDescriptor target = place.tree->points.directory(place.path);
     enter_tree(place.whole, source.fd());
@@ -243,7 +250,9 @@ void RootAssembly::plan(const BindMount& mount) {
 void RootAssembly::plan(const TmpfsMount& mount) {
   const Place place = find_target(mount.target);
   FileDescriptor target = place.tree->points.directory(place.path);
-  DetachedMount tmpfs = make_tmpfs(mount.size_bytes, mount.mode, kNoSuid | kNoDevices);
+  DetachedMount tmpfs = make_tmpfs(
+      mount.size_bytes, mount.mode,
+      kNoSuid | kNoDevices | (mount.no_exec ? kNoExec : 0) | (mount.read_only ? kReadOnly : 0));
   enter_tree(place.whole, tmpfs.fd());
   attach(std::move(tmpfs), std::move(target), mount.target);
 }
@@ -330,11 +339,13 @@ void RootAssembly::add_scratch_file(const std::string& name, std::string_view co
     throw base::system_error(errno, "set owner and mode of", name);
 }
 
-void RootAssembly::attach(DetachedMount mount, FileDescriptor target, std::string shown) {
+/// Returns the mount's descriptor.
+int RootAssembly::attach(DetachedMount mount, FileDescriptor target, std::string shown) {
   AttachOperation operation;
   operation.source_fd = keep(std::move(mount).take());
   operation.target_fd = keep(std::move(target));
   add_operation(operation, std::move(shown));
+  return operation.source_fd;
 }
 
 void RootAssembly::attach_copy(int source_fd, const std::string& name, std::uint64_t attributes,

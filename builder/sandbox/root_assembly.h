@@ -43,6 +43,8 @@ class RootAssembly {
 
   /// Fills in what concerns mounts. The plan points into this object.
   void describe(ChildPlan& plan) const;
+  /// The root of what the step sees as /dev/pts.
+  int terminals() const noexcept { return terminals_; }
   /// What the operation of this index mounts, for messages.
   const std::string& target_of(std::size_t operation) const { return targets_.at(operation); }
 
@@ -72,7 +74,7 @@ class RootAssembly {
   int kernel_directory(const std::string& path);
   void add_scratch_file(const std::string& name, std::string_view content, mode_t mode,
                         uid_t uid = 0, gid_t gid = 0);
-  void attach(DetachedMount mount, base::FileDescriptor target, std::string shown);
+  int attach(DetachedMount mount, base::FileDescriptor target, std::string shown);
   void attach_copy(int source_fd, const std::string& name, std::uint64_t attributes,
                    base::FileDescriptor target, std::string shown);
   std::string make_node(const struct ::stat& node);
@@ -90,6 +92,7 @@ class RootAssembly {
   std::vector<AttachOperation> operations_;
   std::vector<std::string> targets_;
   int proc_target_ = -1, sys_target_ = -1, mqueue_target_ = -1;
+  int terminals_ = -1;
 };
 
 }  // namespace strake::sandbox

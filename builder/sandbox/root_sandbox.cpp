@@ -14,6 +14,7 @@
 #include "builder/sandbox/capabilities.h"
 #include "builder/sandbox/oom_watch.h"
 #include "builder/sandbox/step_program.h"
+#include "builder/sandbox/step_streams.h"
 #include "layers/base/error.h"
 
 namespace strake::sandbox {
@@ -100,16 +101,6 @@ int namespace_flags(const Spec& spec, const Emulation& emulation) {
   return flags;
 }
 
-/// The child holds its own copies of the descriptors; the builder must not keep the write ends.
-struct Channels {
-  base::Pipe status = base::make_pipe();
-  base::Pipe output = base::make_pipe();
-  void close_far_ends() {
-    status.write_end.reset();
-    output.write_end.reset();
-  }
-};
-
 ChildProcess start(ChildPlan& plan, int flags) {
   if ((flags & CLONE_NEWUSER) == 0) return clone_child(plan, flags);
   base::Pipe release = base::make_pipe();
@@ -155,6 +146,8 @@ std::string_view doing(Phase phase) {
       return "read the plan of";
     case Phase::fork_command:
       return "start a process of";
+    case Phase::take_terminal:
+      return "give a terminal to";
     case Phase::set_groups:
       return "set the groups of";
     case Phase::drop_capabilities:
@@ -230,8 +223,6 @@ RootSandbox::RootSandbox(std::chrono::milliseconds grace) : grace_(grace) {
     throw Error(ErrorCode::unsupported, "cannot run steps without CAP_SYS_ADMIN")
         .hint("run as root");
   init_program_ = make_init_program();
-  null_ = FileDescriptor(::open("/dev/null", O_RDONLY | O_CLOEXEC));
-  if (!null_) throw base::system_error(errno, "open", "/dev/null");
 }
 
 void RootSandbox::check_runnable(const std::string& architecture) const {
@@ -244,14 +235,16 @@ ExitStatus RootSandbox::run(const Spec& spec, base::ByteSink& output, std::stop_
   const FileDescriptor init_plan = make_init_plan(spec);
   // Outlives all processes of the step: its destructor takes the mount points away.
   const RootAssembly root(spec, devices_);
-  Channels channels;
+  StepStreams streams(spec, output, root.terminals());
+  base::Pipe status_pipe = base::make_pipe();
 
   ChildPlan plan;
   root.describe(plan);
-  plan.status_read = channels.status.read_end.get();
-  plan.status_write = channels.status.write_end.get();
-  plan.output_fd = channels.output.write_end.get();
-  plan.stdin_fd = spec.stdin_fd >= 0 ? spec.stdin_fd : null_.get();
+  plan.status_read = status_pipe.read_end.get();
+  plan.status_write = status_pipe.write_end.get();
+  plan.stdin_fd = streams.input();
+  plan.stdout_fd = streams.output();
+  plan.stderr_fd = streams.error();
   plan.hostname = spec.hostname.c_str();
   plan.own_network = spec.network == Network::none;
   plan.guarded = !spec.insecure;
@@ -261,10 +254,15 @@ ExitStatus RootSandbox::run(const Spec& spec, base::ByteSink& output, std::stop_
 
   const OomWatch memory;
   ChildProcess init = start(plan, namespace_flags(spec, emulation));
-  channels.close_far_ends();
+  // The child has its own copies; with ours the pipes would never end.
+  status_pipe.write_end.reset();
+  streams.close_far_ends();
   const Outcome outcome =
-      supervise(std::move(init), std::move(channels.output.read_end),
-                std::move(channels.status.read_end), output, {stop, urgent_.get_token(), grace_});
+      supervise(std::move(init), std::move(status_pipe.read_end), streams.flows(),
+                {.polite = stop,
+                 .urgent = urgent_.get_token(),
+                 .grace = grace_,
+                 .at_terminal = spec.interaction && spec.interaction->terminal});
   if (outcome.stopped) throw Error(ErrorCode::cancelled, "step stopped");
   ExitStatus status = exit_status(spec, root, outcome);
   status.oom_killed = was_killed(status) && memory.happened();

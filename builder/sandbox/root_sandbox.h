@@ -26,7 +26,6 @@ class RootSandbox final : public Sandbox {
  private:
   HostDevices devices_;
   base::FileDescriptor init_program_;
-  base::FileDescriptor null_;
   std::chrono::milliseconds grace_;
   std::stop_source urgent_;
 };

@@ -216,14 +216,15 @@ class Child {
   [[noreturn]] STRAKE_AFTER_CLONE void start_init() noexcept {
     const int status = out_of_the_way(plan_.status_write);
     const int input = out_of_the_way(plan_.stdin_fd);
-    const int output = out_of_the_way(plan_.output_fd);
+    const int output = out_of_the_way(plan_.stdout_fd);
+    const int error = out_of_the_way(plan_.stderr_fd);
     const int program = out_of_the_way(plan_.program_fd);
     const int init_plan = out_of_the_way(plan_.plan_fd);
     const int keep = keep_fd_ >= 0 ? out_of_the_way(keep_fd_) : -1;
     place(status, kStatusFd);
     place(input, 0);
     place(output, 1);
-    place(output, 2);
+    place(error, 2);
     place(init_plan, kPlanFd);
     if (keep >= 0)
       place(keep, kKeepFd);

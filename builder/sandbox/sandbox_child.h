@@ -35,7 +35,7 @@ struct ChildPlan {
   const char* hostname = "";
   bool own_network = false;
   bool guarded = true;  // parts of /proc and /sys are hidden or read-only
-  int stdin_fd = -1, output_fd = -1;
+  int stdin_fd = -1, stdout_fd = -1, stderr_fd = -1;
   int program_fd = -1;  // the init executable
   int plan_fd = -1;     // its InitPlan
 };

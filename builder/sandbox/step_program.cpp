@@ -160,6 +160,8 @@ FileDescriptor make_init_plan(const Spec& spec) {
   InitPlan plan;
   plan.uid = spec.uid;
   plan.gid = spec.gid;
+  plan.interactive = spec.interaction ? 1 : 0;
+  plan.terminal = spec.interaction && spec.interaction->terminal ? 1 : 0;
   plan.capabilities = spec.insecure ? own_capabilities() : step_capabilities();
   plan.groups = writer.array(groups_of(spec));
   plan.limits = writer.array(limits_of(spec));

@@ -7,9 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
-#include <memory>
 
 #include "layers/base/error.h"
 
@@ -17,8 +15,6 @@ namespace strake::sandbox {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-
-constexpr std::size_t kOutputBufferBytes = 64 << 10;
 
 /// Wakes a poll when a stop is requested from another thread.
 class Wakeup {
@@ -50,7 +46,9 @@ class Stopper {
   void advance() {
     if (!stopped_ && policy_.polite.stop_requested()) {
       stopped_ = true;
-      init_.signal(SIGTERM);  // init passes it on to the whole step
+      init_.signal(SIGTERM);  // init passes it on
+      // What shells at a terminal listen to: they ignore the other.
+      if (policy_.at_terminal) init_.signal(SIGHUP);
       deadline_ = Clock::now() + policy_.grace;
     }
     if (stopped_ && !killed_ && (policy_.urgent.stop_requested() || Clock::now() >= deadline_)) {
@@ -75,16 +73,6 @@ class Stopper {
   bool killed_ = false;
 };
 
-/// Reads once; false at the end of the stream or when nothing is there now.
-bool pass_on(int from, std::span<std::byte> buffer, base::ByteSink& sink) {
-  ssize_t count;
-  while ((count = ::read(from, buffer.data(), buffer.size())) < 0 && errno == EINTR) {
-  }
-  if (count < 0 && errno != EAGAIN) throw base::system_error(errno, "read", "output of the step");
-  if (count > 0) sink.write(buffer.first(static_cast<std::size_t>(count)));
-  return count > 0;
-}
-
 std::vector<StatusRecord> read_records(int status) {
   std::vector<StatusRecord> records;
   StatusRecord record;
@@ -99,33 +87,30 @@ void make_nonblocking(int fd) {
 
 }  // namespace
 
-Outcome supervise(ChildProcess init, base::FileDescriptor output, base::FileDescriptor status,
-                  base::ByteSink& sink, const StopPolicy& policy) {
-  make_nonblocking(output.get());
+Outcome supervise(ChildProcess init, base::FileDescriptor status,
+                  std::span<const std::unique_ptr<Flow>> flows, const StopPolicy& policy) {
   make_nonblocking(status.get());
-  const auto buffer = std::make_unique_for_overwrite<std::byte[]>(kOutputBufferBytes);
-  const std::span<std::byte> bytes(buffer.get(), kOutputBufferBytes);
-
   Wakeup wakeup;
   const std::stop_callback on_polite(policy.polite, [&] { wakeup.ring(); });
   const std::stop_callback on_urgent(policy.urgent, [&] { wakeup.ring(); });
   Stopper stopper(init, policy);
 
-  std::array<pollfd, 3> events{pollfd{output.get(), POLLIN, 0}, pollfd{init.pidfd(), POLLIN, 0},
-                               pollfd{wakeup.fd(), POLLIN, 0}};
-  while ((events[1].revents & POLLIN) == 0) {
+  // Our own first, then one for each flow.
+  std::vector<pollfd> events{{init.pidfd(), POLLIN, 0}, {wakeup.fd(), POLLIN, 0}};
+  const std::size_t own = events.size();
+  events.resize(own + flows.size());
+  while ((events[0].revents & POLLIN) == 0) {
     stopper.advance();
+    for (std::size_t i = 0; i < flows.size(); ++i) events[own + i] = flows[i]->awaited();
     if (::poll(events.data(), events.size(), stopper.patience()) < 0) {
       if (errno != EINTR) throw base::system_error(errno, "wait for", "the step");
       continue;
     }
-    if (events[2].revents != 0) wakeup.clear();
-    // A closed stream stays readable for ever: it is not waited for any longer.
-    if (events[0].revents != 0 && !pass_on(output.get(), bytes, sink)) events[0].fd = -1;
+    if (events[1].revents != 0) wakeup.clear();
+    for (std::size_t i = 0; i < flows.size(); ++i)
+      if (events[own + i].revents != 0) flows[i]->advance(init);
   }
-  // All writers are dead; what they wrote is still in the pipe.
-  while (pass_on(output.get(), bytes, sink)) {
-  }
+  for (const std::unique_ptr<Flow>& flow : flows) flow->finish();
   init.wait();
   return {read_records(status.get()), stopper.stopped()};
 }

@@ -1,14 +1,16 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <vector>
 
 #include "builder/sandbox/child_process.h"
 #include "builder/sandbox/init/protocol.h"
+#include "builder/sandbox/step_streams.h"
 #include "layers/base/fd.h"
-#include "layers/base/stream.h"
 
 namespace strake::sandbox {
 
@@ -23,11 +25,12 @@ struct StopPolicy {
   std::stop_token polite;  // SIGTERM, then SIGKILL after `grace`
   std::stop_token urgent;  // no grace for what is being stopped
   std::chrono::milliseconds grace{10'000};
+  bool at_terminal = false;  // SIGHUP with the SIGTERM
 };
 
-/// Passes what comes out of `output` to `sink` and waits until `init`, and with it every process
-/// of the step, is dead. Memory does not depend on the amount of output.
-Outcome supervise(ChildProcess init, base::FileDescriptor output, base::FileDescriptor status,
-                  base::ByteSink& sink, const StopPolicy& policy);
+/// Lets `flows` go on and waits until `init`, and with it every process of the step, is dead.
+/// Memory does not depend on the amount of output.
+Outcome supervise(ChildProcess init, base::FileDescriptor status,
+                  std::span<const std::unique_ptr<Flow>> flows, const StopPolicy& policy);
 
 }  // namespace strake::sandbox

@@ -15,6 +15,7 @@
 #include <linux/seccomp.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -195,6 +196,8 @@ void check_directory() noexcept {
 [[noreturn]] void run_command(InitPlan* plan) noexcept {
   reset_signals();
   system_call(SYS_setsid);
+  if (plan->terminal != 0)
+    require(system_call(SYS_ioctl, 0, TIOCSCTTY, 0), Phase::take_terminal);
   system_call(SYS_close, kKeepFd);
   system_call(SYS_fcntl, kStatusFd, F_SETFD, FD_CLOEXEC);
   require(system_call(SYS_setgroups, static_cast<long>(plan->groups.count),
@@ -219,16 +222,20 @@ void check_directory() noexcept {
 
 /// Only the builder is outside of the pid namespace and so has no pid here; the step itself cannot
 /// make init kill the step.
-void forward(const siginfo_t& info) noexcept {
-  if (info.si_pid == 0) system_call(SYS_kill, -1, SIGTERM);
+void forward(const siginfo_t& info, long command, bool interactive) noexcept {
+  if (info.si_code != SI_USER || info.si_pid != 0) return;
+  if (interactive)
+    system_call(SYS_kill, command, info.si_signo);
+  else if (info.si_signo == SIGTERM)
+    system_call(SYS_kill, -1, SIGTERM);
 }
 
 /// Reaps everything; returns the status of `command` once it has ended.
-int wait_for(long command) noexcept {
+int wait_for(long command, bool interactive) noexcept {
   while (true) {
     siginfo_t info{};
     const long signal = system_call(SYS_rt_sigtimedwait, &kAllSignals, &info, 0L, kSignalSetBytes);
-    if (signal == SIGTERM) forward(info);
+    if (signal > 0) forward(info, command, interactive);
     int status = 0;
     long ended;
     while ((ended = system_call(SYS_wait4, -1, &status, WNOHANG, 0L)) > 0 || ended == -EINTR)
@@ -246,7 +253,7 @@ int wait_for(long command) noexcept {
   require(command, Phase::fork_command);
   if (command == 0) run_command(plan);
   for (int fd = 0; fd < 3; ++fd) system_call(SYS_close, fd);
-  report(Phase::completed, wait_for(command));
+  report(Phase::completed, wait_for(command, plan->interactive != 0));
   leave(0);
 }
 

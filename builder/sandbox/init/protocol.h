@@ -24,6 +24,7 @@ enum class Phase : std::uint32_t {
   start_init,
   read_plan,
   fork_command,
+  take_terminal,
   set_groups,
   drop_capabilities,
   set_limits,  // detail: index of the limit
@@ -61,6 +62,8 @@ struct PlanArray {
 struct InitPlan {
   std::uint64_t size_bytes = 0;
   std::uint32_t uid = 0, gid = 0;
+  std::uint32_t interactive = 0;   // signals from outside are for the command alone
+  std::uint32_t terminal = 0;      // its stdin is to be its controlling terminal
   std::uint64_t capabilities = 0;  // what the bounding set keeps
   PlanArray groups;                // uint32_t
   PlanArray limits;                // PlanLimit
