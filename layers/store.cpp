@@ -14,6 +14,7 @@
 #include "layers/base/error.h"
 #include "layers/base/log.h"
 #include "layers/base/rooted_directory.h"
+#include "layers/snapshot/copied_roots.h"
 
 namespace strake::layers {
 namespace fs = std::filesystem;
@@ -115,7 +116,8 @@ Store::Store(fs::path root, FileDescriptor directory, FileLock use)
       directory_(std::move(directory)),
       use_(std::move(use)),
       xattrs_(usable_xattr_namespace()),
-      mutex_(std::make_unique<std::mutex>()) {}
+      mutex_(std::make_unique<std::mutex>()),
+      copied_roots_(std::make_unique<CopiedRoots>()) {}
 
 Store::Store(Store&&) noexcept = default;
 Store& Store::operator=(Store&&) noexcept = default;

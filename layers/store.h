@@ -14,6 +14,8 @@
 
 namespace strake::layers {
 
+class CopiedRoots;
+
 /// The directory everything persistent lives in:
 ///
 ///     version                   the format of all below
@@ -68,6 +70,10 @@ class Store {
   /// Which overlay attributes this process can write, and so how its trees are marked.
   XattrNamespace xattr_namespace() const noexcept { return xattrs_; }
 
+  /// The root filesystems of this process where overlayfs cannot be used: see RootTree. They go
+  /// with this object.
+  CopiedRoots& copied_roots() const noexcept { return *copied_roots_; }
+
  private:
   struct Session;
 
@@ -80,7 +86,8 @@ class Store {
   base::FileLock use_;
   XattrNamespace xattrs_;
   std::unique_ptr<std::mutex> mutex_;
-  mutable std::unique_ptr<Session> session_;  // made by the first make_ingest
+  mutable std::unique_ptr<Session> session_;   // made by the first make_ingest
+  std::unique_ptr<CopiedRoots> copied_roots_;  // in the session's directory
 };
 
 }  // namespace strake::layers

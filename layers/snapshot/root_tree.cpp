@@ -1,0 +1,138 @@
+#include "layers/snapshot/root_tree.h"
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "layers/base/error.h"
+#include "layers/layer_store.h"
+#include "layers/snapshot/layer_onto_tree.h"
+#include "layers/snapshot/tree_changes.h"
+
+namespace strake::layers {
+namespace fs = std::filesystem;
+using base::FileDescriptor;
+using base::system_error;
+
+namespace {
+
+MountStack mount(const Store& store, const LayerStore& layers,
+                 std::span<const base::DiffId> bottom_to_top, Writable writable,
+                 const fs::path* mount_points) {
+  std::vector<fs::path> trees = tree_paths(layers, bottom_to_top);
+  if (mount_points != nullptr) trees.insert(trees.begin(), *mount_points);
+  return MountStack(store, trees, writable);
+}
+
+}  // namespace
+
+auto RootTree::make(const Store& store, const LayerStore& layers,
+                    std::span<const base::DiffId> bottom_to_top, Writable writable,
+                    const fs::path* mount_points) -> std::variant<MountStack, Copy> {
+  if (!store.copied_roots().required()) {
+    try {
+      return mount(store, layers, bottom_to_top, writable, mount_points);
+    } catch (const base::Error& error) {
+      if (error.code() != base::ErrorCode::unsupported || !store.copied_roots().required_in(store))
+        throw;
+    }
+  }
+  return copy_of(store, layers, bottom_to_top, writable);
+}
+
+auto RootTree::copy_of(const Store& store, const LayerStore& layers,
+                       std::span<const base::DiffId> bottom_to_top, Writable writable) -> Copy {
+  const std::vector<fs::path> trees = tree_paths(layers, bottom_to_top);
+  std::shared_ptr<const CopiedRoot> shared;
+  std::shared_ptr<CopiedRoot> own;
+  if (writable == Writable::yes) {
+    own = store.copied_roots().take(store, trees);
+  } else {
+    shared = store.copied_roots().share(store, trees);
+  }
+  const int directory = own != nullptr ? own->directory.get() : shared->directory.get();
+  FileDescriptor mount(
+      ::open_tree(directory, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+  FileDescriptor opened(::openat(directory, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
+  if (!opened) throw system_error(errno, "open", "root filesystem");
+  TreeList before = own != nullptr ? TreeList(directory) : TreeList();
+  return {std::move(shared), std::move(own),
+          std::move(mount),  base::RootedDirectory(std::move(opened)),
+          std::move(before), {}};
+}
+
+RootTree::RootTree(const Store& store, const LayerStore& layers,
+                   std::variant<MountStack, Copy> kind)
+    : store_(&store), layers_(&layers), kind_(std::move(kind)) {}
+
+RootTree::RootTree(const Store& store, const LayerStore& layers,
+                   std::span<const base::DiffId> bottom_to_top, Writable writable)
+    : RootTree(store, layers, make(store, layers, bottom_to_top, writable, nullptr)) {}
+
+RootTree RootTree::for_command(const Store& store, const LayerStore& layers,
+                               std::span<const base::DiffId> bottom_to_top,
+                               const fs::path& mount_points) {
+  return RootTree(store, layers, make(store, layers, bottom_to_top, Writable::yes, &mount_points));
+}
+
+RootTree::RootTree(RootTree&&) noexcept = default;
+RootTree& RootTree::operator=(RootTree&&) noexcept = default;
+RootTree::~RootTree() = default;
+
+const base::RootedDirectory& RootTree::root() const noexcept {
+  if (const auto* stack = std::get_if<MountStack>(&kind_)) return stack->root();
+  return std::get_if<Copy>(&kind_)->root;
+}
+
+int RootTree::fd() const noexcept {
+  if (const auto* stack = std::get_if<MountStack>(&kind_)) return stack->fd();
+  const auto* copy = std::get_if<Copy>(&kind_);
+  return copy->mount ? copy->mount.get() : copy->root.fd();
+}
+
+std::optional<fs::path> RootTree::upper() const {
+  if (const auto* stack = std::get_if<MountStack>(&kind_)) return stack->upper();
+  return std::nullopt;
+}
+
+void RootTree::disregard(std::span<const std::string> paths) {
+  auto* copy = std::get_if<Copy>(&kind_);
+  if (copy == nullptr) return;
+  for (const std::string& path : paths)
+    copy->disregarded.insert(path.substr(path.starts_with('/') ? 1 : 0));
+}
+
+base::TempDirectory RootTree::take_upper() {
+  if (auto* stack = std::get_if<MountStack>(&kind_)) return std::move(*stack).take_upper();
+  auto& copy = std::get<Copy>(kind_);
+  copy.mount.reset();
+  base::TempDirectory work = store_->make_ingest("upper-");
+  const fs::path upper = work.path() / "tree";
+  if (::mkdir(upper.c_str(), 0755) != 0 || ::chmod(upper.c_str(), 0755) != 0)
+    throw system_error(errno, "create", upper.native());
+  const FileDescriptor to(::open(upper.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!to) throw system_error(errno, "open", upper.native());
+  const int root = copy.own->directory.get();
+  const TreeList before = std::move(copy.before);
+  const TreeList after(root);
+  write_upper(before, after, TreeChanges(before, after, copy.disregarded), root, to.get(),
+              store_->xattr_namespace());
+  return work;
+}
+
+void RootTree::settle(const std::optional<base::DiffId>& layer) {
+  auto* copy = std::get_if<Copy>(&kind_);
+  if (copy == nullptr || copy->own == nullptr) return;
+  const std::shared_ptr<CopiedRoot> root = std::move(copy->own);
+  if (layer) {
+    const FileDescriptor tree = layers_->open_tree(*layer);
+    copy_times(tree.get(), root->directory.get(), store_->xattr_namespace());
+    root->stack.push_back(layers_->tree_path(*layer));
+  }
+  store_->copied_roots().put_back(root);
+}
+
+}  // namespace strake::layers
