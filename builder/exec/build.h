@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "builder/context/named_context.h"
+#include "builder/exec/failed_step.h"
 #include "builder/exec/machine.h"
 #include "builder/exec/run_grants.h"
 #include "layers/base/digest.h"
@@ -70,10 +71,11 @@ struct BuildRequest {
   PullPolicy pull = PullPolicy::missing;
   bool no_cache = false;
   std::vector<std::string> no_cache_stages;  // --no-cache-filter: the steps of these run again
-  bool always_index = false;   // an index also for one platform (BUILDKIT_MULTI_PLATFORM)
-  bool dry_run = false;        // print the plan, change nothing
-  bool explain_cache = false;  // say for each miss what differed
-  std::size_t jobs = 0;        // 0: as many as there are processors
+  bool always_index = false;           // an index also for one platform (BUILDKIT_MULTI_PLATFORM)
+  bool dry_run = false;                // print the plan, change nothing
+  bool explain_cache = false;          // say for each miss what differed
+  std::size_t jobs = 0;                // 0: as many as there are processors
+  FailureHandler on_failed_step = {};  // --on-error=shell
 };
 
 /// One platform's image.

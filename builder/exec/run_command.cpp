@@ -99,7 +99,11 @@ void run_command(const plan::Run& run, const layers::MountStack& root, const Mou
   RedactingSink output(display, secrets_of(run, secrets));
   const sandbox::ExitStatus status = machine.sandbox.run(spec, output, stop);
   output.finish();
-  if (!status.success()) throw run_failed(status);
+  if (status.success()) return;
+  const Error error = run_failed(status);
+  if (request.on_failed_step)
+    request.on_failed_step({error, task, spec, run.shell, machine.sandbox, stop});
+  throw error;
 }
 
 }  // namespace strake::builder

@@ -9,6 +9,7 @@
 #include "builder/exec/fetched_source.h"
 #include "builder/exec/layer_draft.h"
 #include "builder/exec/layer_paths.h"
+#include "builder/exec/mount_point_layer.h"
 #include "builder/exec/run_command.h"
 #include "builder/exec/run_mounts.h"
 #include "builder/exec/shown_task.h"
@@ -306,9 +307,7 @@ std::optional<oci::Layer> StepRunner::run(const plan::Run& run, const StepResult
 /// A directory with the mount points of every step, below all layers: no step needs to make them.
 const std::filesystem::path& StepRunner::mount_points() {
   std::call_once(mount_points_made_, [this] {
-    mount_points_ = machine_.store.root() / "mount-points";
-    base::make_directories(mount_points_);
-    sandbox::make_mount_point_layer(mount_points_);
+    mount_points_ = mount_point_layer(machine_.store);
   });
   return mount_points_;
 }

@@ -55,6 +55,7 @@ struct Run {
   bool network = true;                         // false: --network=none
   bool insecure = false;                       // --security=insecure: all rights of the builder
   std::string hostname;                        // "": the sandbox's own
+  std::string shell;                           // of the stage, for who looks at a failure
   std::string architecture;                    // of the platform the command runs on
 };
 

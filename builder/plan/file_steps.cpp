@@ -68,6 +68,7 @@ void StagePlanner::plan(const dockerfile::Run& run) {
   step.working_dir = config().working_dir.empty() ? "/" : config().working_dir;
   step.architecture = stage_.platform.architecture;
   step.insecure = insecure;
+  step.shell = shell().front();
   step.hostname = options_.hostname;
   step.network = options_.network;
   if (run.network) step.network = *run.network != dockerfile::Run::Network::none;
