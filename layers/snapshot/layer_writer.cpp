@@ -205,8 +205,8 @@ void LayerWriter::State::add_hard_link(TarEntry& entry, const std::string& name)
   entry.gid = target->st_gid;
   if (options.xattrs == XattrNamespace::trusted) return;
   for (const auto& [xattr, value] : rooted.xattrs(entry.link_target)) {
-    RecordedOwner owner;
-    if (xattr != kOwnerXattr || !parse_recorded_owner(value, owner)) continue;
+    base::RecordedOwner owner;
+    if (xattr != kOwnerXattr || !base::parse_recorded_owner(value, owner)) continue;
     entry.uid = owner.uid;
     entry.gid = owner.gid;
   }

@@ -23,11 +23,6 @@ mode_t device_type(EntryType type) {
   return type == EntryType::block_device ? S_IFBLK : S_IFCHR;
 }
 
-/// Neither is a failure of ours: EINVAL is an id that the user namespace does not map.
-bool may_not_give_owner(int error) {
-  return error == EPERM || error == EINVAL;
-}
-
 /// The times of utimensat: access time untouched.
 struct Times {
   explicit Times(struct timespec mtime) : values{{0, UTIME_OMIT}, mtime} {}
@@ -39,14 +34,12 @@ int create_placeholder(int parent, const std::string& name, const TarEntry& entr
   constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
   const FileDescriptor file(::openat(parent, name.c_str(), kFlags, 0600));
   if (!file) return errno;
-  const std::string value =
-      to_string({.uid = entry.uid,
-                 .gid = entry.gid,
-                 .mode = device_type(entry.type) | static_cast<mode_t>(entry.mode),
-                 .device_major = entry.device_major,
-                 .device_minor = entry.device_minor});
-  const int result = ::fsetxattr(file.get(), kOwnerXattr, value.data(), value.size(), 0);
-  return result == 0 ? 0 : errno;
+  return base::record_owner(base::DescriptorPath(file.get()).c_str(), S_IFREG,
+                            {.uid = 0,
+                             .gid = 0,
+                             .mode = device_type(entry.type) | static_cast<mode_t>(entry.mode),
+                             .device_major = entry.device_major,
+                             .device_minor = entry.device_minor});
 }
 
 void warn_about_missing_xattrs(const std::string& name) {
@@ -92,18 +85,18 @@ int NodeMaker::create_other(int parent, const std::string& name, const TarEntry&
   return result == 0 ? 0 : errno;
 }
 
-void NodeMaker::set_owner(int file, const TarEntry& entry) const {
+void NodeMaker::set_owner(int file, mode_t type, const TarEntry& entry) const {
   if (fresh_tree_ && entry.uid == uid_ && entry.gid == gid_) return;
-  give_owner(file, entry);
+  give_owner(file, type, entry);
 }
 
-void NodeMaker::give_owner(int file, const TarEntry& entry) const {
-  if (::fchown(file, entry.uid, entry.gid) == 0) return;
-  if (xattrs_ != XattrNamespace::user || !may_not_give_owner(errno))
-    throw system_error(errno, "change the owner of", entry.path);
-  const std::string value = to_string({.uid = entry.uid, .gid = entry.gid});
-  if (::fsetxattr(file, kOwnerXattr, value.data(), value.size(), 0) != 0)
-    throw system_error(errno, "record the owner of", entry.path);
+void NodeMaker::give_owner(int file, mode_t type, const TarEntry& entry) const {
+  int error = 0;
+  if (xattrs_ == XattrNamespace::user)
+    error = base::give_or_record_owner(file, type, entry.uid, entry.gid);
+  else if (::fchownat(file, "", entry.uid, entry.gid, AT_EMPTY_PATH) != 0)
+    error = errno;
+  if (error != 0) throw system_error(error, "change the owner of", entry.path);
 }
 
 void NodeMaker::set_xattrs(int file, const TarEntry& entry) {
@@ -121,7 +114,7 @@ void NodeMaker::set_xattrs(int file, const TarEntry& entry) {
 
 // Attributes go before the mode: without CAP_DAC_OVERRIDE a read-only file takes none.
 void NodeMaker::set_file_metadata(int file, const TarEntry& entry) {
-  set_owner(file, entry);
+  set_owner(file, S_IFREG, entry);
   set_xattrs(file, entry);
   if (::fchmod(file, entry.mode) != 0) throw system_error(errno, "change the mode of", entry.path);
   if (::futimens(file, Times(entry.mtime).values) != 0)
@@ -134,9 +127,13 @@ void NodeMaker::set_link_metadata(int parent, const std::string& name,
       ::openat(parent, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
   struct ::stat status;
   if (!file || ::fstat(file.get(), &status) != 0) throw system_error(errno, "open", entry.path);
-  if (xattrs_ == XattrNamespace::user) ::fremovexattr(file.get(), kOwnerXattr);
+  if (xattrs_ == XattrNamespace::user)
+    if (const auto owner =
+            base::read_recorded_owner(base::DescriptorPath(file.get()).c_str(), S_IFREG))
+      base::apply_recorded_owner(*owner, status);
   // Changing the owner takes capabilities away, so it is only done where it makes a difference.
-  if (status.st_uid != entry.uid || status.st_gid != entry.gid) give_owner(file.get(), entry);
+  if (status.st_uid != entry.uid || status.st_gid != entry.gid)
+    give_owner(file.get(), S_IFREG, entry);
   if (::fchmod(file.get(), entry.mode) != 0)
     throw system_error(errno, "change the mode of", entry.path);
   if (::futimens(file.get(), Times(entry.mtime).values) != 0)
@@ -145,11 +142,12 @@ void NodeMaker::set_link_metadata(int parent, const std::string& name,
 
 void NodeMaker::set_other_metadata(int parent, const std::string& name,
                                    const TarEntry& entry) const {
-  const bool is_ours = fresh_tree_ && entry.uid == uid_ && entry.gid == gid_;
-  if (!is_ours &&
-      ::fchownat(parent, name.c_str(), entry.uid, entry.gid, AT_SYMLINK_NOFOLLOW) != 0 &&
-      (xattrs_ != XattrNamespace::user || !may_not_give_owner(errno)))
-    throw system_error(errno, "change the owner of", entry.path);
+  if (!fresh_tree_ || entry.uid != uid_ || entry.gid != gid_) {
+    const FileDescriptor file(::openat(parent, name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    struct ::stat status;
+    if (!file || ::fstat(file.get(), &status) != 0) throw system_error(errno, "open", entry.path);
+    give_owner(file.get(), status.st_mode, entry);
+  }
   // Links have no mode, and following one would change another file's.
   if (entry.type != EntryType::symlink && ::fchmodat(parent, name.c_str(), entry.mode, 0) != 0)
     throw system_error(errno, "change the mode of", entry.path);
@@ -158,7 +156,7 @@ void NodeMaker::set_other_metadata(int parent, const std::string& name,
 }
 
 void NodeMaker::set_directory_metadata(int directory, const TarEntry& entry) {
-  set_owner(directory, entry);
+  set_owner(directory, S_IFDIR, entry);
   set_xattrs(directory, entry);
 }
 
@@ -172,33 +170,6 @@ void NodeMaker::finish_directory(int directory, const std::string& path, std::ui
 void NodeMaker::make_opaque(int directory, const std::string& path) const {
   if (::fsetxattr(directory, opaque_xattr(xattrs_), "y", 1, 0) != 0)
     throw system_error(errno, "make opaque", path);
-}
-
-std::string to_string(const RecordedOwner& owner) {
-  char text[96];
-  int size = std::snprintf(text, sizeof text, "%u:%u", owner.uid, owner.gid);
-  if (owner.mode != 0)
-    size = std::snprintf(text, sizeof text, "%u:%u:%o:%u:%u", owner.uid, owner.gid, owner.mode,
-                         owner.device_major, owner.device_minor);
-  return std::string(text, static_cast<std::size_t>(size));
-}
-
-bool parse_recorded_owner(std::string_view text, RecordedOwner& owner) {
-  const auto field = [&text](std::uint32_t& value, int radix) {
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, radix);
-    if (error != std::errc()) return false;
-    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-    const bool more = text.starts_with(':');
-    if (more) text.remove_prefix(1);
-    return more || text.empty();
-  };
-  RecordedOwner parsed;
-  if (!field(parsed.uid, 10) || !field(parsed.gid, 10)) return false;
-  if (!text.empty() && (!field(parsed.mode, 8) || !field(parsed.device_major, 10) ||
-                        !field(parsed.device_minor, 10) || !text.empty()))
-    return false;
-  owner = parsed;
-  return true;
 }
 
 int create_whiteout(int parent, const std::string& name) noexcept {

@@ -46,8 +46,8 @@ class NodeMaker {
   std::uint64_t dropped_xattrs() const noexcept { return dropped_xattrs_; }
 
  private:
-  void set_owner(int file, const TarEntry& entry) const;
-  void give_owner(int file, const TarEntry& entry) const;
+  void set_owner(int file, mode_t type, const TarEntry& entry) const;
+  void give_owner(int file, mode_t type, const TarEntry& entry) const;
   void set_xattrs(int file, const TarEntry& entry);
 
   XattrNamespace xattrs_;
@@ -56,17 +56,6 @@ class NodeMaker {
   gid_t gid_;
   std::uint64_t dropped_xattrs_ = 0;
 };
-
-/// What kOwnerXattr says.
-struct RecordedOwner {
-  std::uint32_t uid = 0, gid = 0;
-  mode_t mode = 0;  // with the type bits of a device; 0 if only the owner is recorded
-  std::uint32_t device_major = 0, device_minor = 0;
-  bool operator==(const RecordedOwner&) const = default;
-};
-std::string to_string(const RecordedOwner& owner);
-/// false if `text` is not of that form.
-bool parse_recorded_owner(std::string_view text, RecordedOwner& owner);
 
 /// Whether `status` is of a device 0:0, overlayfs' whiteout.
 inline bool is_whiteout(const struct ::stat& status) {

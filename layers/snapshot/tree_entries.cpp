@@ -14,6 +14,21 @@
 namespace strake::layers {
 using base::system_error;
 
+namespace {
+
+void take_owner(TarEntry& tar, const base::RecordedOwner& owner) {
+  struct ::stat status = {};
+  status.st_uid = tar.uid;
+  status.st_gid = tar.gid;
+  base::apply_recorded_owner(owner, status);
+  tar.uid = status.st_uid;
+  tar.gid = status.st_gid;
+  tar.device_major = owner.device_major;
+  tar.device_minor = owner.device_minor;
+}
+
+}  // namespace
+
 bool TreeEntries::next(TreeEntry& entry) {
   while (walk_.next()) {
     if (describe(entry)) return true;
@@ -54,9 +69,11 @@ bool TreeEntries::describe(TreeEntry& entry) {
       tar.type = EntryType::symlink;
       tar.mode = 0777;  // the kernel's constant; some file systems keep another
       tar.link_target = walk_.read_link();
+      describe_owner(tar);
       return true;
     case S_IFIFO:
       tar.type = EntryType::fifo;
+      describe_owner(tar);
       return true;
     case S_IFCHR:
     case S_IFBLK:
@@ -91,19 +108,26 @@ void TreeEntries::describe_file(TreeEntry& entry) {
   if (status.st_nlink > 1) hard_links_[file] = {tar.path, tar.uid, tar.gid};
 }
 
+/// Of what can have no attributes but the record itself.
+void TreeEntries::describe_owner(TarEntry& tar) const {
+  if (space_ != XattrNamespace::user) return;
+  const base::FileDescriptor file(
+      ::openat(walk_.parent(), walk_.name(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  if (!file) throw system_error(errno, "open", tar.path);
+  const auto owner =
+      base::read_recorded_owner(base::DescriptorPath(file.get()).c_str(), walk_.status().st_mode);
+  if (owner) take_owner(tar, *owner);
+}
+
 void TreeEntries::take_xattrs(TarEntry& tar, const std::vector<base::Xattr>& xattrs) const {
   for (const auto& [name, value] : xattrs) {
-    RecordedOwner owner;
+    base::RecordedOwner owner;
     if (name == kOwnerXattr && space_ == XattrNamespace::user &&
-        parse_recorded_owner(value, owner)) {
-      tar.uid = owner.uid;
-      tar.gid = owner.gid;
+        base::parse_recorded_owner(value, owner)) {
+      take_owner(tar, owner);
       if (owner.mode == 0) continue;
       tar.type = S_ISBLK(owner.mode) ? EntryType::block_device : EntryType::character_device;
-      tar.mode = owner.mode & 07777;
       tar.size_bytes = 0;
-      tar.device_major = owner.device_major;
-      tar.device_minor = owner.device_minor;
     } else if (is_layer_xattr(name, value)) {
       tar.xattrs.emplace_back(name, value);
     }

@@ -43,6 +43,7 @@ class TreeEntries {
 
   bool describe(TreeEntry& entry);
   void describe_file(TreeEntry& entry);
+  void describe_owner(TarEntry& tar) const;
   void take_xattrs(TarEntry& tar, const std::vector<base::Xattr>& xattrs) const;
 
   TreeWalk walk_;

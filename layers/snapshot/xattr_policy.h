@@ -2,6 +2,8 @@
 
 #include <string_view>
 
+#include "layers/base/recorded_owner.h"
+
 namespace strake::layers {
 
 /// Where overlayfs keeps its marks: `trusted.overlay.*` for the system's root, `user.overlay.*` in
@@ -14,10 +16,8 @@ XattrNamespace usable_xattr_namespace();
 /// The attribute that, with the value "y", makes a directory opaque.
 const char* opaque_xattr(XattrNamespace space);
 
-/// In the user name space owners may be impossible to set (one id is mapped). What a file ought to
-/// have is then kept in this attribute as "<uid>:<gid>", or "<uid>:<gid>:<octal st_mode>:<major>:
-/// <minor>" for a device that stands as an empty regular file. Regular files and directories only.
-inline constexpr const char* kOwnerXattr = "user.strake.owner";
+/// In the user name space owners may be impossible to set: see base/recorded_owner.h.
+using base::kOwnerXattr;
 
 /// Whether a layer may carry the attribute: what keep_xattr (archive/entry_policy.h) allows, but
 /// our own kOwnerXattr.

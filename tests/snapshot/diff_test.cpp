@@ -153,7 +153,8 @@ TEST_F(Diff, RecordedOwnersAndDevicesAreWrittenBack) {
     ASSERT_EQ(::lsetxattr((tree() / name).c_str(), kOwnerXattr, value.data(), value.size(), 0), 0);
   };
   record("file", "1000:1001");
-  record("null", "0:5:20666:1:3");
+  record("null", "0:5:20600:1:3");  // the permissions are those of the file
+  ASSERT_EQ(::chmod((tree() / "null").c_str(), 0666), 0);
   base::StringSource source(tar_of(tree(), {.xattrs = XattrNamespace::user}));
   TarReader reader(source);
   const auto file = reader.next();

@@ -32,6 +32,8 @@ std::string foreign_tar() {
       .file("home/f", "text", {.mode = 04640, .uid = 1000, .gid = 50, .mtime = 6})
       .hardlink("home/g", "home/f")
       .file("home/owned", "text", {.mode = 04640, .uid = 1000, .gid = 50, .mtime = 6})
+      .symlink("home/link", "f", {.uid = 1000, .gid = 50, .mtime = 7})
+      .fifo("home/pipe", {.mode = 0640, .uid = 1000, .gid = 50, .mtime = 7})
       .character_device("null", 1, 3)
       .file("opaque/.wh..wh..opq")
       .file(".wh.gone")

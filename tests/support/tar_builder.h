@@ -47,7 +47,9 @@ class TarBuilder {
   TarBuilder& block_device(std::string_view path, std::uint32_t major, std::uint32_t minor) {
     return entry('4', path, "", "", {.device_major = major, .device_minor = minor});
   }
-  TarBuilder& fifo(std::string_view path) { return entry('6', path, "", "", {}); }
+  TarBuilder& fifo(std::string_view path, TarFields fields = {}) {
+    return entry('6', path, "", "", std::move(fields));
+  }
 
   TarBuilder& pax(const Records& records) { return pax_text(pax_records(records)); }
   TarBuilder& global_pax(const Records& records) {
