@@ -1,0 +1,21 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "builder/sandbox/sandbox.h"
+#include "builder/sandbox/supervisor.h"
+
+namespace strake::sandbox {
+
+/// How the command ended, from what was seen of its step. `target_of` names the mount with an
+/// index of ChildPlan::operations. Throws Error when the step could not be started, naming the
+/// phase.
+ExitStatus exit_status(const Spec& spec, const Outcome& outcome,
+                       const std::function<std::string(int)>& target_of);
+
+/// Whether something was killed: a shell that starts the command reports the death of its child as
+/// exit code 137.
+bool was_killed(const ExitStatus& status) noexcept;
+
+}  // namespace strake::sandbox

@@ -1,0 +1,13 @@
+#pragma once
+
+#include "builder/sandbox/child_process.h"
+#include "builder/sandbox/sandbox_child.h"
+
+namespace strake::sandbox {
+
+/// Starts a step: enter_sandbox(plan) in a child that is in new namespaces as `flags` (CLONE_NEW*)
+/// say. The child has become init when this returns, unless it has a user namespace of its own,
+/// whose id maps it waits for. Throws Error(system).
+ChildProcess clone_child(const ChildPlan& plan, int flags);
+
+}  // namespace strake::sandbox
