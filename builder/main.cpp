@@ -1,5 +1,7 @@
 #include <unistd.h>
 
+#include <optional>
+
 #include "builder/cli/arguments.h"
 #include "builder/cli/commands/commands.h"
 #include "builder/cli/diagnostics.h"
@@ -18,7 +20,6 @@ ExitStatus fail(const base::Error& error, ExitStatus status) {
 /// The status is success but for verbs whose answer is one.
 ExitStatus run_verb(const Invocation& invocation, const Environment& environment,
                     StopSignals& signals) {
-  base::set_log_level(invocation.common.log_level);
   const auto run_it = [&](const auto& command) {
     if constexpr (requires { ExitStatus(run(command)); }) {
       return run(command);
@@ -43,13 +44,17 @@ int strake_main(std::span<const std::string> arguments) {
     return static_cast<int>(fail(error, ExitStatus::usage));
   }
 
-  StopSignals signals;
+  std::optional<StopSignals> signals;
   try {
-    return static_cast<int>(run_verb(invocation, environment, signals));
+    base::set_log_level(invocation.common.log_level);
+    take_rung(invocation);  // before the signals' thread
+    signals.emplace();
+    return static_cast<int>(run_verb(invocation, environment, *signals));
   } catch (const base::Error& error) {
     const ExitStatus status = fail(error, exit_status(error.code()));
-    const bool stopped = error.code() == base::ErrorCode::cancelled && signals.received() != 0;
-    return stopped ? 128 + signals.received() : static_cast<int>(status);
+    const bool stopped =
+        error.code() == base::ErrorCode::cancelled && signals && signals->received() != 0;
+    return stopped ? 128 + signals->received() : static_cast<int>(status);
   } catch (const std::exception& error) {
     print_error(describe_internal(error, colour_for(STDERR_FILENO)));
     return static_cast<int>(ExitStatus::build_failed);

@@ -12,6 +12,7 @@
 
 #include "builder/cli/progress.h"
 #include "builder/exec/build.h"
+#include "builder/sandbox/isolation.h"
 #include "cache/prune.h"
 #include "layers/oci/platform.h"
 #include "layers/oci/reference.h"
@@ -116,6 +117,12 @@ struct CommonOptions {
   std::optional<ProgressMode> progress;
   std::set<std::string> insecure_registries;
   base::LogLevel log_level = base::LogLevel::warning;
+  /// Of verbs that work with trees of the store: these have to be on a rung of the sandbox's ladder
+  /// before they open it.
+  struct IsolationOption {
+    std::optional<sandbox::Isolation> wanted;  // nullopt: the best
+  };
+  std::optional<IsolationOption> isolation;
 };
 
 struct Invocation {

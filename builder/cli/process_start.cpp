@@ -5,8 +5,12 @@
 
 #include <csignal>
 
+#include "builder/cli/terminal_io.h"
+#include "builder/cli/terminal_text.h"
+#include "builder/sandbox/isolation.h"
 #include "layers/base/error.h"
 #include "layers/base/fd.h"
+#include "layers/base/log.h"
 
 namespace strake::cli {
 
@@ -16,6 +20,19 @@ void prepare_process() {
   if (getauxval(AT_SECURE) != 0 || getuid() != geteuid() || getgid() != getegid())
     throw base::Error(base::ErrorCode::denied, "strake must not be installed setuid or setgid")
         .hint("run it as yourself: it needs no privileges");
+}
+
+void take_rung(const Invocation& invocation) {
+  const auto& asked = invocation.common.isolation;
+  // "build --check" builds nothing.
+  if (!asked || std::holds_alternative<CheckCommand>(invocation.command)) return;
+  const sandbox::Rung rung = sandbox::enter_isolation(asked->wanted);
+  const std::string line = "isolation: " + rung.describe();
+  const auto* build = std::get_if<BuildCommand>(&invocation.command);
+  if (build != nullptr && !build->quiet && rung.isolation != sandbox::Isolation::root)
+    print_error(printable(line) + "\n");
+  else
+    base::log_info(line);
 }
 
 }  // namespace strake::cli

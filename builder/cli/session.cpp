@@ -11,7 +11,7 @@ Session::Session(CommonOptions common, Settings settings, const Environment& env
     : common_(std::move(common)),
       settings_(std::move(settings)),
       signals_(signals),
-      root_(store_root(common_, settings_, environment, geteuid() == 0)) {}
+      root_(store_root(common_, settings_, environment, sandbox::caller().uid == 0)) {}
 
 layers::Store& Session::store() {
   if (!store_) store_ = layers::Store::open(root_);

@@ -106,6 +106,12 @@ void VerbContext::add_registry_options(OptionSet& options) {
                "Registry without a trusted certificate, or without TLS");
 }
 
+void VerbContext::add_isolation_option(OptionSet& options) {
+  has_isolation_ = true;
+  options.text("--isolation", "KIND", isolation_,
+               "auto, root, user, user-one or chroot (STRAKE_ISOLATION; default: auto)");
+}
+
 void VerbContext::add_display_options(OptionSet& options, bool& quiet) {
   options.section("Display");
   options.text("--progress", "KIND", progress_, "auto, tty, plain or quiet (default: auto)");
@@ -128,6 +134,7 @@ bool VerbContext::parse(OptionSet& options) {
   if (log_level_) common_.log_level = parse_log_level(*log_level_);
   if (verbose_) common_.log_level = base::LogLevel::info;
   if (debug_) common_.log_level = base::LogLevel::debug;
+  if (has_isolation_) common_.isolation.emplace().wanted = wanted_isolation();
   if (!progress_) progress_ = environment_("BUILDKIT_PROGRESS");
   if (progress_ && !progress_->empty()) {
     common_.progress = parse_progress_mode(*progress_);
@@ -136,6 +143,14 @@ bool VerbContext::parse(OptionSet& options) {
           .hint("use auto, tty, plain or quiet");
   }
   return true;
+}
+
+/// "default" is docker's word for what we call auto.
+std::optional<sandbox::Isolation> VerbContext::wanted_isolation() const {
+  const std::optional<std::string> word =
+      isolation_ ? isolation_ : environment_("STRAKE_ISOLATION");
+  if (!word || word->empty() || *word == "default") return std::nullopt;
+  return sandbox::parse_isolation(*word);
 }
 
 std::optional<oci::Platform> single_platform(const std::optional<std::string>& option,
@@ -156,6 +171,7 @@ Command parse_push(VerbContext& context) {
   options.refuse("--all-tags", "name the images to push one by one");
   options.refuse("-a", "name the images to push one by one");
   options.refuse("--platform", "images are pushed with all the platforms they have");
+  context.add_isolation_option(options);
   context.add_registry_options(options);
   context.add_display_options(options, command.quiet);
   if (!context.parse(options)) return HelpCommand{options.help()};
@@ -174,6 +190,7 @@ Command parse_pull(VerbContext& context) {
   options.accept_flag("--disable-content-trust");
   options.refuse("--all-tags", "name the tags to pull one by one");
   options.refuse("-a", "name the tags to pull one by one");
+  context.add_isolation_option(options);
   context.add_registry_options(options);
   context.add_display_options(options, command.quiet);
   if (!context.parse(options)) return HelpCommand{options.help()};
@@ -197,6 +214,7 @@ Command parse_import(VerbContext& context) {
   options.text("--platform", "OS/ARCH", platform, "The image's platform (default: this machine's)");
   options.refuse("--message", "the history of an imported image is its import");
   options.refuse("-m", "the history of an imported image is its import");
+  context.add_isolation_option(options);
   if (!context.parse(options)) return HelpCommand{options.help()};
   const std::vector<std::string>& operands = options.operands(2, 2);
   command.source = operands[0];
@@ -336,6 +354,7 @@ Command parse_prune(VerbContext& context) {
   options.epilogue(
       "Without options only layers and blobs go that neither a cached step nor an image leads to;\n"
       "--all, --filter and --max-used-space are about cached steps too.");
+  context.add_isolation_option(options);
   if (!context.parse(options)) return HelpCommand{options.help()};
   options.operands(0, 0);
   if (images && !force)

@@ -18,6 +18,8 @@ class VerbContext {
 
   /// Adds --insecure-registry.
   void add_registry_options(OptionSet& options);
+  /// Adds --isolation: for verbs that make, read or remove trees of the store.
+  void add_isolation_option(OptionSet& options);
   /// Adds --progress and, into `quiet`, -q.
   void add_display_options(OptionSet& options, bool& quiet);
   /// Adds what every verb takes, parses the line, and fills in CommonOptions. False when help was
@@ -29,11 +31,14 @@ class VerbContext {
   }
 
  private:
+  std::optional<sandbox::Isolation> wanted_isolation() const;
+
   const std::span<const std::string> arguments_;
   const Environment& environment_;
   CommonOptions& common_;
 
-  std::optional<std::string> root_, log_level_, progress_;
+  std::optional<std::string> root_, log_level_, progress_, isolation_;
+  bool has_isolation_ = false;
   std::vector<std::string> insecure_;
   bool verbose_ = false, debug_ = false;
 };

@@ -23,7 +23,6 @@ struct BuildWords {
   std::vector<std::string> secrets, agents, allow, contexts, no_cache_filters;
   std::optional<std::string> file, build_arg_file, target, network, pull, compression;
   std::optional<std::string> compression_level, jobs, iid_file, metadata_file, provenance, sbom;
-  std::optional<std::string> isolation;
   bool push = false, load = false, no_cache = false, quiet = false, dry_run = false;
   bool explain_cache = false, check = false;
   std::optional<std::string> call;
@@ -122,7 +121,6 @@ void declare(OptionSet& options, BuildWords& words) {
   options.accept_value("--builder");
   options.optional_text("--provenance", "WORD", "true", words.provenance, "");
   options.optional_text("--sbom", "WORD", "true", words.sbom, "");
-  options.text("--isolation", "WORD", words.isolation, "");
   for (const Refusal& refusal : kRefusals) options.refuse(refusal.name, refusal.reason);
 }
 
@@ -134,8 +132,6 @@ void check_harmless(const BuildWords& words) {
   if (words.sbom.value_or("false") != "false")
     throw invalid("flag \"--sbom\" is not supported: this version makes no attestations")
         .hint("use --sbom=false");
-  if (!words.isolation.value_or("").empty() && words.isolation != "default")
-    throw invalid("flag \"--isolation\" is not supported: it is for Windows containers");
 }
 
 std::pair<std::string, std::string> split_at_equals(const std::string& text) {
@@ -291,6 +287,7 @@ Command parse_build(VerbContext& context) {
                     "or archive at URL, or of an archive on stdin.");
   declare(options, words);
   BuildCommand command;
+  context.add_isolation_option(options);
   context.add_registry_options(options);
   context.add_display_options(options, command.quiet);
   if (!context.parse(options)) return HelpCommand{options.help()};
