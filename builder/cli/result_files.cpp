@@ -56,6 +56,12 @@ std::string metadata_json(const builder::BuildOutcome& outcome,
   std::string joined;
   for (const std::string& name : names) joined += (joined.empty() ? "" : ",") + name;
   if (!joined.empty()) metadata["image.name"] = joined;
+  for (const builder::EmulatedStage& stage : outcome.emulated)
+    metadata["strake.emulated"].push_back(
+        {{"platform", stage.platform.str()},
+         {"stage", stage.stage},
+         {"emulator", stage.emulator},
+         {"seconds", std::chrono::duration<double>(stage.time).count()}});
   return metadata.dump(2) + "\n";
 }
 

@@ -15,7 +15,8 @@ base::Digest image_id(const builder::BuildOutcome& outcome);
 
 /// The JSON of --metadata-file, keys as buildx writes them: containerimage.config.digest (one
 /// platform), containerimage.digest and containerimage.descriptor (once there is a manifest), and
-/// image.name, the names separated by commas.
+/// image.name, the names separated by commas. strake.emulated lists
+/// the stages that had commands run by an emulator.
 std::string metadata_json(const builder::BuildOutcome& outcome,
                           const std::vector<std::string>& names);
 

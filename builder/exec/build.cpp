@@ -8,6 +8,7 @@
 #include "builder/exec/base_images.h"
 #include "builder/exec/build_checks.h"
 #include "builder/exec/build_input.h"
+#include "builder/exec/emulated_stages.h"
 #include "builder/exec/publisher.h"
 #include "builder/exec/run_devices.h"
 #include "builder/exec/scheduler.h"
@@ -15,6 +16,7 @@
 #include "builder/exec/step_runner.h"
 #include "builder/output/outputs.h"
 #include "builder/plan/planner.h"
+#include "builder/sandbox/emulation.h"
 #include "builder/sandbox/sandbox.h"
 #include "layers/base/error.h"
 #include "layers/base/worker_pool.h"
@@ -39,13 +41,14 @@ class Build {
     make_plans();
     const DeviceTable devices(plans_, request_.cdi_directories, request_.allow.devices);
     if (request_.dry_run) return dry_run();
-    check_runnable();
+    check_platforms();
     StepRunner runner(request_, machine_, *input_, secrets_, devices, stop_.get_token());
     start_publishing(runner.fetcher());
     execute(runner);
     for (std::size_t i = 0; i < plans_.size(); ++i)
       images_.push_back(assemble(plans_[i], results_[i], request_.source_date_epoch, machine_));
     BuildOutcome outcome = write_outputs(runner.fetcher());
+    outcome.emulated = emulated();
     runner.save_memo();
     return outcome;
   }
@@ -90,13 +93,12 @@ class Build {
     }
     // What a base brings (ONBUILD) may need further bases: until there is nothing new.
     plan::ResolvedImages images;
-    std::vector<plan::StageGraph> graphs;
     while (true) {
-      graphs.clear();
+      graphs_.clear();
       std::map<plan::ImageRequest, base::SourceRange> missing;
       for (const plan::PlanOptions& options : options_) {
-        graphs.push_back(plan::make_graph(input_->file(), options, images));
-        for (const auto& [image, where] : graphs.back().required_images()) {
+        graphs_.push_back(plan::make_graph(input_->file(), options, images));
+        for (const auto& [image, where] : graphs_.back().required_images()) {
           if (images.contains(image)) continue;
           if (auto found = input_->find_layout_image(image))
             images.emplace(image, std::move(*found));
@@ -105,39 +107,33 @@ class Build {
         }
       }
       if (missing.empty()) break;
-      check_platforms(graphs);
+      check_platforms();
       images.merge(resolve_images(missing, request_.pull, machine_, stop_.get_token()));
     }
-    report_build_checks(input_->file(), graphs.front(), options_.front(), images);
-    for (std::size_t i = 0; i < graphs.size(); ++i)
-      plans_.push_back(plan::make_plan(graphs[i], options_[i], images));
+    report_build_checks(input_->file(), graphs_.front(), options_.front(), images);
+    for (std::size_t i = 0; i < graphs_.size(); ++i)
+      plans_.push_back(plan::make_plan(graphs_[i], options_[i], images));
   }
 
   /// An image for a machine that nothing here can stand in for is not worth pulling, if a RUN needs
   /// it. Stages without RUN build anywhere.
-  void check_platforms(const std::vector<plan::StageGraph>& graphs) const {
-    for (const plan::StageGraph& graph : graphs)
+  void check_platforms() const {
+    for (const plan::StageGraph& graph : graphs_)
       for (const plan::Stage& stage : graph.stages) {
         if (!stage.needed) continue;
         for (const dockerfile::Instruction& instruction : stage.instructions)
           if (std::holds_alternative<dockerfile::Run>(instruction.operation))
-            check_architecture(stage.platform.architecture, instruction.where);
+            check_platform(stage.platform, instruction.where);
       }
   }
 
-  void check_runnable() const {
-    for (const plan::BuildPlan& plan : plans_)
-      for (const plan::Step& step : plan.steps)
-        if (const auto* run = std::get_if<plan::Run>(&step.operation))
-          check_architecture(run->architecture, step.where);
-  }
-
-  void check_architecture(const std::string& architecture, const base::SourceRange& where) const {
-    if (architecture == oci::host_platform().architecture) return;
+  void check_platform(const oci::Platform& platform, const base::SourceRange& where) const {
+    if (platform.architecture == oci::host_platform().architecture) return;
     try {
-      machine_.sandbox.check_runnable(architecture);
+      machine_.sandbox.check_runnable(platform.architecture);
     } catch (Error& error) {
       error.set_location(where);
+      error.add_note("platform: " + platform.str());
       throw;
     }
   }
@@ -191,6 +187,18 @@ class Build {
       for (auto step = plan.result; step; step = plan.step(*step).parent)
         marks[static_cast<std::size_t>(*step)] = true;
     }
+  }
+
+  std::vector<EmulatedStage> emulated() const {
+    const auto emulator = [](const std::string& architecture) {
+      return sandbox::find_emulation(architecture).emulator();
+    };
+    std::vector<EmulatedStage> all;
+    for (std::size_t i = 0; i < plans_.size(); ++i) {
+      const auto stages = emulated_stages(graphs_[i], plans_[i], results_[i], emulator);
+      all.insert(all.end(), stages.begin(), stages.end());
+    }
+    return all;
   }
 
   // ---- Outputs ----
@@ -290,7 +298,8 @@ class Build {
   std::stop_source stop_;
   std::stop_callback<std::function<void()>> forward_;  // the user's Ctrl-C to our own stop source
   std::optional<BuildInput> input_;
-  std::vector<plan::PlanOptions> options_;  // one a platform, as are plans, results and images
+  std::vector<plan::PlanOptions> options_;  // one a platform, as are the vectors below
+  std::vector<plan::StageGraph> graphs_;
   std::vector<plan::BuildPlan> plans_;
   std::vector<std::vector<StepResult>> results_;
   std::vector<std::vector<bool>> published_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -85,11 +86,22 @@ struct BuiltImage {
   std::optional<oci::Descriptor> manifest;  // when an output has made it
 };
 
+/// The commands of one stage that were run by an emulator.
+struct EmulatedStage {
+  oci::Platform platform;   // that the commands are for
+  std::string stage;        // its name or number
+  std::string first_stage;  // where the chain of stages that it grows from begins; often itself
+  std::string emulator;     // "qemu-aarch64"
+  std::chrono::milliseconds time{};
+  bool in_image = false;  // the image grows from that too; else it has copies of files at most
+};
+
 struct BuildOutcome {
   std::vector<BuiltImage> images;       // in the order of the platforms asked for
   std::optional<oci::Descriptor> root;  // what a name points at: manifest or index
   std::vector<std::string> pushed;      // names pushed, full form
   std::string plan;                     // with dry_run: the plan as text
+  std::vector<EmulatedStage> emulated;  // in the order of the platforms and their steps
 };
 
 /// Builds `request` with `machine`. Throws base::Error; nothing is tagged or pushed then. After

@@ -13,6 +13,7 @@
 #include "builder/exec/run_command.h"
 #include "builder/exec/run_mounts.h"
 #include "builder/exec/shown_task.h"
+#include "builder/sandbox/emulation.h"
 #include "builder/sandbox/sandbox.h"
 #include "cache/disk_cache.h"
 #include "cache/explain.h"
@@ -32,6 +33,7 @@ StepResult on_top(const StepResult& below, const std::optional<oci::Layer>& laye
   StepResult result = below;
   result.layer = layer;
   result.created = created;
+  result.emulated = {};
   if (layer) {
     result.stack.push_back(layer->diff_id);
     result.chain = base::chain_id(below.chain, layer->diff_id);
@@ -58,6 +60,7 @@ struct StepRunner::Pending {
   std::optional<cache::CacheRecord> previous;      // of the slot
   bool took_previous = false;                      // the result is the previous one but for times
   bool may_reuse = true;                           // false: --no-cache
+  std::chrono::milliseconds emulated{};            // as of StepResult
   TaskId task{};
 };
 
@@ -238,7 +241,9 @@ StepResult StepRunner::execute(const plan::BuildPlan& plan, const plan::Step& st
     pending.mount_sources.clear();
     pending.fetched.reset();
     task.set(Outcome::done);
-    return on_top(below, layer, record.created);
+    StepResult result = on_top(below, layer, record.created);
+    result.emulated = pending.emulated;
+    return result;
   } catch (Error& error) {
     task.set(error);
     error.set_location(step.where);
@@ -299,8 +304,12 @@ std::optional<oci::Layer> StepRunner::run(const plan::Run& run, const StepResult
   std::vector<std::filesystem::path> trees = layers::tree_paths(machine_.layers, below.stack);
   trees.insert(trees.begin(), mount_points());
   layers::MountStack root(machine_.store, trees, layers::Writable::yes);
+  const auto started = std::chrono::steady_clock::now();
   run_command(run, root, pending.mount_sources,
               {request_, machine_, secrets_, devices_, pending.task, stop_});
+  if (!sandbox::runs_natively(run.architecture))
+    pending.emulated =
+        std::chrono::ceil<std::chrono::milliseconds>(std::chrono::steady_clock::now() - started);
   return seal_upper(std::move(root), pending);
 }
 

@@ -29,6 +29,7 @@ struct StepResult {
   base::ChainId chain;                                 // of `stack`
   std::optional<oci::Layer> layer;                     // the step's own; none: it changed nothing
   std::chrono::system_clock::time_point created = {};  // of the layer; the record's if cached
+  std::chrono::milliseconds emulated{};  // how long its command was run now by an emulator
 };
 
 /// Takes steps one at a time from plan to result: looks in the cache, else executes, seals and

@@ -48,6 +48,26 @@ TEST(MetadataFile, SeveralPlatformsHaveNoSingleConfig) {
   EXPECT_EQ(metadata_json(outcome, {}).find("config.digest"), std::string::npos);
 }
 
+TEST(MetadataFile, ListsWhatWasEmulated) {
+  builder::BuildOutcome outcome;
+  outcome.emulated.push_back({.platform = {"linux", "arm64", ""},
+                              .stage = "build",
+                              .first_stage = "build",
+                              .emulator = "qemu-aarch64",
+                              .time = std::chrono::milliseconds(1500)});
+  EXPECT_EQ(metadata_json(outcome, {}), R"({
+  "strake.emulated": [
+    {
+      "platform": "linux/arm64",
+      "stage": "build",
+      "emulator": "qemu-aarch64",
+      "seconds": 1.5
+    }
+  ]
+}
+)");
+}
+
 TEST(ImageId, IsTheConfigOfOnePlatformAndTheIndexOfSeveral) {
   builder::BuildOutcome outcome = single_platform();
   EXPECT_EQ(image_id(outcome), kConfig);

@@ -2,7 +2,6 @@
 
 #include "builder/sandbox/emulation.h"
 
-#include <array>
 #include <cstdlib>
 
 #include "layers/base/error.h"
@@ -42,39 +41,43 @@ TEST(FindQemu, TakesOnlyStaticProgramsOfAbsoluteDirectories) {
   EXPECT_EQ(find_qemu(*find_architecture("riscv64"), directory.path().native()), "");
 }
 
+std::string program_of(const std::vector<std::uint32_t>& arm64_code, std::string_view data = "") {
+  std::string code;
+  for (const std::uint32_t word : arm64_code)
+    for (int shift = 0; shift < 32; shift += 8) code += static_cast<char>(word >> shift & 0xff);
+  code += data;
+  Architecture arm64 = *find_architecture("arm64");
+  arm64.exit = code;
+  return smallest_program(arm64);
+}
+
 /// Prints the first five bytes of argv[0] and the line "arm64", then exits with code 7.
 std::string arm64_program() {
-  constexpr std::uint64_t kBase = 0x400000;
-  const std::array<std::uint32_t, 13> code{
-      0xd2800020,  // mov x0, #1
-      0xf94007e1,  // ldr x1, [sp, #8]
-      0xd28000a2,  // mov x2, #5
-      0xd2800808,  // mov x8, #64 (write)
-      0xd4000001,  // svc #0
-      0xd2800020,  // mov x0, #1
-      0x100000e1,  // adr x1, #28: behind the code
-      0xd28000e2,  // mov x2, #7
-      0xd2800808,  // mov x8, #64
-      0xd4000001,  // svc #0
-      0xd28000e0,  // mov x0, #7
-      0xd2800ba8,  // mov x8, #93 (exit)
-      0xd4000001,  // svc #0
-  };
-  std::string file(
-      "\x7f"
-      "ELF\x02\x01\x01",
-      7);
-  const auto put = [&](std::uint64_t value, int bytes) {
-    for (int i = 0; i < bytes; ++i) file += static_cast<char>(value >> (8 * i) & 0xff);
-  };
-  file.append(9, char{0});  // OS ABI and padding
-  put(2, 2), put(0xb7, 2), put(1, 4), put(kBase + 120, 8), put(64, 8), put(0, 8), put(0, 4);
-  put(64, 2), put(56, 2), put(1, 2), put(0, 2), put(0, 2), put(0, 2);
-  constexpr std::uint64_t kSize = 120 + 52 + 7;
-  put(1, 4), put(5, 4), put(0, 8), put(kBase, 8), put(kBase, 8), put(kSize, 8), put(kSize, 8);
-  put(0x1000, 8);
-  for (const std::uint32_t word : code) put(word, 4);
-  return file + "\narm64\n";
+  return program_of(
+      {
+          0xd2800020,  // mov x0, #1
+          0xf94007e1,  // ldr x1, [sp, #8]
+          0xd28000a2,  // mov x2, #5
+          0xd2800808,  // mov x8, #64 (write)
+          0xd4000001,  // svc #0
+          0xd2800020,  // mov x0, #1
+          0x100000e1,  // adr x1, #28: behind the code
+          0xd28000e2,  // mov x2, #7
+          0xd2800808,  // mov x8, #64
+          0xd4000001,  // svc #0
+          0xd28000e0,  // mov x0, #7
+          0xd2800ba8,  // mov x8, #93 (exit)
+          0xd4000001,  // svc #0
+      },
+      "\narm64\n");
+}
+
+/// Exits with its effective user id.
+std::string arm64_program_that_tells_its_user() {
+  return program_of({0xd28015e8,    // mov x8, #175 (geteuid)
+                     0xd4000001,    // svc #0
+                     0xd2800ba8,    // mov x8, #93 (exit)
+                     0xd4000001});  // svc #0
 }
 
 class EmulatedStep : public StepTest {
@@ -147,6 +150,55 @@ TEST_F(EmulatedStep, LeavesTheHostAsItWas) {
   run(foreign({"prog1"}));
   EXPECT_EQ(base::read_file("/proc/self/mountinfo"), before);
   EXPECT_FALSE(fs::exists("/proc/sys/fs/binfmt_misc/strake-arm64"));
+}
+
+/// D33: without the flag "C" the emulator runs with the rights of whoever starts it.
+TEST_F(EmulatedStep, GivesNoRightsToSetuidPrograms) {
+  write("bin/whoami1", arm64_program_that_tells_its_user(), 04755);
+  Spec step = foreign({"whoami1"});
+  step.uid = step.gid = 77;
+  EXPECT_EQ(run(step).status.code, 77);
+  EXPECT_EQ(run(foreign({"whoami1"})).status.code, 0);
+}
+
+/// D32: what is registered matches nothing but what it is for.
+TEST_F(EmulatedStep, LeavesNativeProgramsAndScriptsToTheKernel) {
+  const Result result = run(foreign(
+      {"/bin/busybox", "sh", "-c",
+       "echo '#!/bin/busybox echo' >/script; chmod 755 /script; /script a; "
+       "printf '\\177ELF' >/short; chmod 755 /short; /short || echo refused; /bin/busybox true"}));
+  EXPECT_EQ(result.output.substr(0, 10), "/script a\n");
+  EXPECT_NE(result.output.find("refused\n"), std::string::npos) << result.output;
+  EXPECT_EQ(result.status.code, 0);
+}
+
+TEST_F(EmulatedStep, CanBeOfEveryArchitectureThereIsAnEmulatorFor) {
+  std::string missing;
+  for (const Architecture& architecture : architectures()) {
+    try {
+      find_emulation(architecture.name);
+    } catch (const Error&) {
+      missing += " " + std::string(architecture.name);
+      continue;
+    }
+    write("bin/smallest", smallest_program(architecture), 0755);
+    Spec step = spec({"smallest"});
+    step.architecture = architecture.name;
+    const Result result = run(step);
+    EXPECT_EQ(result.status.code, 0)
+        << architecture.name << ": " << result.output << result.status.explanation;
+  }
+  if (!missing.empty()) GTEST_SKIP() << "no emulator for" << missing;
+}
+
+TEST(EmulationSurvey, NamesEveryArchitecture) {
+  const EmulationSurvey survey = survey_emulation();
+  for (const Architecture& architecture : architectures()) {
+    if (architecture.name == native_architecture()) continue;
+    EXPECT_NE((" " + survey.detail).find(" " + std::string(architecture.name)), std::string::npos)
+        << survey.detail;
+  }
+  EXPECT_EQ(survey.any, survey.knob.empty()) << survey.detail;
 }
 
 TEST_F(EmulatedStep, RunsABusyboxAndItsApplets) {

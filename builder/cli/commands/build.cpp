@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "builder/cli/commands/commands.h"
+#include "builder/cli/emulation_summary.h"
 #include "builder/cli/result_files.h"
 #include "builder/cli/terminal_io.h"
 #include "builder/context/archive_context.h"
@@ -66,6 +67,8 @@ void run(const BuildCommand& command, Session& session) {
   builder::BuildOutcome outcome;
   with_display(session, command.quiet, [&](builder::Machine& machine) {
     outcome = builder::build(request, machine, session.stop());
+    for (const std::string& line : emulation_summary(outcome.emulated))
+      machine.progress.message(line);
   });
   if (request.dry_run) return print(outcome.plan);
   report(command, outcome);
