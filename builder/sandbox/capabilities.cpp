@@ -2,6 +2,7 @@
 
 #include <sys/capability.h>
 
+#include <algorithm>
 #include <memory>
 
 namespace strake::sandbox {
@@ -13,8 +14,16 @@ constexpr int kStepCapabilities[] = {
     CAP_SYS_CHROOT, CAP_MKNOD,        CAP_AUDIT_WRITE, CAP_SETFCAP};
 
 struct Free {
-  void operator()(cap_t capabilities) const noexcept { ::cap_free(capabilities); }
+  void operator()(void* of_library) const noexcept { ::cap_free(of_library); }
 };
+
+std::string in_lower_case(std::string_view text) {
+  std::string lower(text);
+  std::ranges::transform(lower, lower.begin(), [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
+  return lower;
+}
 
 }  // namespace
 
@@ -37,6 +46,28 @@ CapabilitySet own_capabilities() {
 
 bool has_capability(CapabilitySet set, int capability) noexcept {
   return (set >> capability & 1) != 0;
+}
+
+CapabilitySet all_capabilities() noexcept {
+  return (CapabilitySet{2} << CAP_LAST_CAP) - 1;
+}
+
+std::optional<int> capability_number(std::string_view name) {
+  std::string wanted = in_lower_case(name);
+  if (!wanted.starts_with("cap_")) wanted.insert(0, "cap_");
+  cap_value_t number = 0;
+  if (::cap_from_name(wanted.c_str(), &number) != 0 || number > CAP_LAST_CAP) return std::nullopt;
+  return number;
+}
+
+std::string capability_name(int capability) {
+  const std::unique_ptr<char, Free> lower(::cap_to_name(capability));
+  if (!lower) return "capability " + std::to_string(capability);
+  std::string name(lower.get());
+  std::ranges::transform(name, name.begin(), [](char c) {
+    return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  });
+  return name;
 }
 
 }  // namespace strake::sandbox
