@@ -11,13 +11,16 @@
 namespace strake::sandbox {
 
 ChildProcess::ChildProcess(ChildProcess&& other) noexcept
-    : pid_(std::exchange(other.pid_, -1)), pidfd_(std::move(other.pidfd_)) {}
+    : pid_(std::exchange(other.pid_, -1)),
+      pidfd_(std::move(other.pidfd_)),
+      end_signal_(other.end_signal_) {}
 
 ChildProcess& ChildProcess::operator=(ChildProcess&& other) noexcept {
   if (this != &other) {
     kill_and_reap();
     pid_ = std::exchange(other.pid_, -1);
     pidfd_ = std::move(other.pidfd_);
+    end_signal_ = other.end_signal_;
   }
   return *this;
 }
@@ -37,7 +40,7 @@ int ChildProcess::wait() noexcept {
 
 void ChildProcess::kill_and_reap() noexcept {
   if (pid_ <= 0) return;
-  signal(SIGKILL);
+  kill();
   wait();
 }
 

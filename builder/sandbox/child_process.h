@@ -1,5 +1,6 @@
 #pragma once
 
+#include <signal.h>
 #include <sys/types.h>
 
 #include <utility>
@@ -12,7 +13,9 @@ namespace strake::sandbox {
 class ChildProcess {
  public:
   ChildProcess() = default;
-  ChildProcess(pid_t pid, base::FileDescriptor pidfd) : pid_(pid), pidfd_(std::move(pidfd)) {}
+  /// `end_signal` is what ends the process at once, if it is one that does more than die.
+  ChildProcess(pid_t pid, base::FileDescriptor pidfd, int end_signal = SIGKILL)
+      : pid_(pid), pidfd_(std::move(pidfd)), end_signal_(end_signal) {}
   ChildProcess(ChildProcess&& other) noexcept;
   ChildProcess& operator=(ChildProcess&& other) noexcept;
   ~ChildProcess() { kill_and_reap(); }
@@ -24,6 +27,7 @@ class ChildProcess {
 
   /// No effect once the process has ended.
   void signal(int number) const noexcept;
+  void kill() const noexcept { signal(end_signal_); }
   /// Waits for the end; returns the status as wait(2) gives it. The object is empty afterwards.
   int wait() noexcept;
 
@@ -32,6 +36,7 @@ class ChildProcess {
 
   pid_t pid_ = -1;
   base::FileDescriptor pidfd_;
+  int end_signal_ = SIGKILL;
 };
 
 /// Forks and runs `probe(argument)` in the child, which ends with its result (0..255). For probes

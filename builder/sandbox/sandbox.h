@@ -30,6 +30,9 @@ struct BindMount {
   bool no_exec = false;  // also no setuid; device nodes never work
   bool no_suid = false;
   bool recursive = false;  // also what is mounted below it now, under the same restrictions
+  /// Nobody else uses the source while the step runs, and its file system is the root's: where
+  /// nothing can be mounted it may be moved into the root, and back afterwards.
+  bool movable = false;
 };
 
 /// A device of the builder's machine, under any name. Neither its owner nor its mode can be changed
@@ -59,6 +62,7 @@ struct InlineFile {
   mode_t mode = 0400;  // without any x bit the mount is also noexec
   uid_t uid = 0;
   gid_t gid = 0;
+  bool secret = true;  // false: where nothing can be mounted it may be written to the disk
 };
 
 /// Targets are absolute paths in the image. A target that does not exist is made (0755, root) and
@@ -149,6 +153,10 @@ struct ExitStatus {
   /// Why there was nothing to run, when code is 126 or 127 because the command could not be
   /// executed: `command "mak" not found in the image`. Else "".
   std::string explanation;
+  /// What the sandbox itself touched in the root for the time of the step, as canonical paths:
+  /// directories that something was put into, and what was moved away. All of them are as before,
+  /// or as the step left them, but for their ctime.
+  std::vector<std::string> touched;
 
   bool success() const noexcept { return code == 0; }
 };

@@ -59,6 +59,7 @@ class Child {
 
   [[noreturn]] STRAKE_AFTER_CLONE void enter() noexcept {
     die_with_builder();
+    if (plan_.in_chroot) start_init();
     await_release();
     require(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), Phase::isolate_mounts);
     register_emulator();
@@ -126,7 +127,10 @@ class Child {
   }
 
   STRAKE_AFTER_CLONE void attach_kernel_filesystems() noexcept {
-    const int proc = checked(sys_make_filesystem_in_namespace("proc", kLocked), Phase::mount_proc);
+    const int proc =
+        plan_.proc_mount >= 0
+            ? plan_.proc_mount
+            : checked(sys_make_filesystem_in_namespace("proc", kLocked), Phase::mount_proc);
     checked(sys_move_mount(proc, "", plan_.proc_target, ""), Phase::mount_proc);
     const int sys = plan_.sys_mount >= 0
                         ? plan_.sys_mount
@@ -213,6 +217,13 @@ class Child {
     require(::dup2(fd, number), Phase::place_descriptors);
   }
 
+  STRAKE_AFTER_CLONE void place_or_close(int fd, int number) noexcept {
+    if (fd >= 0)
+      place(fd, number);
+    else
+      ::close(number);
+  }
+
   [[noreturn]] STRAKE_AFTER_CLONE void start_init() noexcept {
     const int status = out_of_the_way(plan_.status_write);
     const int input = out_of_the_way(plan_.stdin_fd);
@@ -221,15 +232,16 @@ class Child {
     const int program = out_of_the_way(plan_.program_fd);
     const int init_plan = out_of_the_way(plan_.plan_fd);
     const int keep = keep_fd_ >= 0 ? out_of_the_way(keep_fd_) : -1;
+    const int root = plan_.in_chroot ? out_of_the_way(plan_.root_fd) : -1;
+    const int files = plan_.files_fd >= 0 ? out_of_the_way(plan_.files_fd) : -1;
     place(status, kStatusFd);
     place(input, 0);
     place(output, 1);
     place(error, 2);
     place(init_plan, kPlanFd);
-    if (keep >= 0)
-      place(keep, kKeepFd);
-    else
-      ::close(kKeepFd);
+    place_or_close(keep, kKeepFd);
+    place_or_close(root, kRootFd);
+    place_or_close(files, kFilesFd);
 
     char name[] = "strake-init";
     char* const argv[] = {name, nullptr};

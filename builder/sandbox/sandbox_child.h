@@ -27,6 +27,7 @@ struct ChildPlan {
   int nodes_fd = -1;             // the same for device nodes; -1: there are none
   std::span<const AttachOperation> operations;  // attached in this order
   int proc_target = -1;
+  int proc_mount = -1;  // -1: made by the child, in its own pid namespace
   int sys_target = -1;
   int sys_mount = -1;  // -1: made by the child, in its own network namespace
   int mqueue_target = -1;
@@ -38,6 +39,9 @@ struct ChildPlan {
   int stdin_fd = -1, stdout_fd = -1, stderr_fd = -1;
   int program_fd = -1;  // the init executable
   int plan_fd = -1;     // its InitPlan
+  /// Without namespaces nothing is attached, and init changes the root of the command itself.
+  bool in_chroot = false;
+  int files_fd = -1;  // then: a Landlock ruleset; -1: none
 };
 
 /// Runs in the cloned child, which may share the builder's memory: no allocation, no locks, no

@@ -48,6 +48,8 @@ std::string_view doing(Phase phase) {
       return "start a process of";
     case Phase::take_terminal:
       return "give a terminal to";
+    case Phase::change_root:
+      return "change the root of";
     case Phase::set_groups:
       return "set the groups of";
     case Phase::drop_capabilities:
@@ -56,6 +58,8 @@ std::string_view doing(Phase phase) {
       return "set the limits of";
     case Phase::change_directory:
       return "enter the working directory of";
+    case Phase::restrict_files:
+      return "restrict the files of";
     case Phase::install_filter:
       return "install the system call filter of";
     case Phase::set_user:

@@ -74,7 +74,7 @@ ChildProcess clone_child(const ChildPlan& plan, int flags) {
     if (errno == ENOSPC) error.set_hint("raise the limits in /proc/sys/user/max_*_namespaces");
     throw error;
   }
-  return ChildProcess(pid, FileDescriptor(pidfd));
+  return ChildProcess(pid, FileDescriptor(pidfd), plan.in_chroot ? kEndSignal : SIGKILL);
 }
 
 }  // namespace strake::sandbox

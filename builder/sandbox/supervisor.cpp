@@ -52,7 +52,7 @@ class Stopper {
       deadline_ = Clock::now() + policy_.grace;
     }
     if (stopped_ && !killed_ && (policy_.urgent.stop_requested() || Clock::now() >= deadline_)) {
-      init_.signal(SIGKILL);  // and with init the kernel kills the rest
+      init_.kill();  // and with init the rest
       killed_ = true;
     }
   }

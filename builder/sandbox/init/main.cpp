@@ -21,6 +21,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "builder/sandbox/init/descendants.h"
 #include "builder/sandbox/init/protocol.h"
 #include "builder/sandbox/init/system_call.h"
 
@@ -131,13 +132,33 @@ void reset_signals() noexcept {
   system_call(SYS_rt_sigprocmask, SIG_SETMASK, &none, 0L, kSignalSetBytes);
 }
 
-void bound_capabilities(std::uint64_t keep) noexcept {
+/// `may_fail`: something else sees to it that nobody gets more than he has (no_new_privs).
+void bound_capabilities(std::uint64_t keep, bool may_fail) noexcept {
   for (int capability = 0; capability < 64; ++capability) {
     if ((keep >> capability & 1) != 0) continue;
     const long result = system_call(SYS_prctl, PR_CAPBSET_DROP, capability);
     if (result == -EINVAL) break;  // the kernel knows no more
+    if (result == -EPERM && may_fail) break;
     require(result, Phase::drop_capabilities);
   }
+}
+
+/// The steps that have namespaces get there by other means.
+void change_root() noexcept {
+  require(system_call(SYS_fchdir, kRootFd), Phase::change_root);
+  require(system_call(SYS_chroot, "."), Phase::change_root);
+  require(system_call(SYS_chdir, "/"), Phase::change_root);
+  system_call(SYS_close, kRootFd);
+}
+
+/// no_new_privs, because the filter could not be installed else, and because nobody could bound
+/// what a setuid program gets without CAP_SETPCAP; then what Landlock lets it use.
+void restrict_files() noexcept {
+  constexpr long kRestrictSelf = 446;  // landlock_restrict_self, on every processor
+  require(system_call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0L, 0L, 0L), Phase::restrict_files);
+  const long result = system_call(kRestrictSelf, kFilesFd, 0);
+  if (result != -EBADF) require(result, Phase::restrict_files);  // EBADF: there is none
+  system_call(SYS_close, kFilesFd);
 }
 
 /// Ambient goes with inheritable. A user other than root lost everything with the change of uid.
@@ -157,6 +178,13 @@ void set_limits(InitPlan* plan) noexcept {
     require(system_call(SYS_prlimit64, 0, static_cast<long>(limits[i].resource), &wanted),
             Phase::set_limits, static_cast<int>(i));
   }
+}
+
+void set_groups(InitPlan* plan) noexcept {
+  require(system_call(SYS_setgroups, static_cast<long>(plan->groups.count),
+                      at<std::uint32_t>(plan, plan->groups.offset)),
+          Phase::set_groups);
+  require(system_call(SYS_setresgid, plan->gid, plan->gid, plan->gid), Phase::set_groups);
 }
 
 void install_filter(InitPlan* plan) noexcept {
@@ -196,51 +224,73 @@ void check_directory() noexcept {
 [[noreturn]] void run_command(InitPlan* plan) noexcept {
   reset_signals();
   system_call(SYS_setsid);
-  if (plan->terminal != 0)
-    require(system_call(SYS_ioctl, 0, TIOCSCTTY, 0), Phase::take_terminal);
+  if (plan->terminal != 0) require(system_call(SYS_ioctl, 0, TIOCSCTTY, 0), Phase::take_terminal);
   system_call(SYS_close, kKeepFd);
   system_call(SYS_fcntl, kStatusFd, F_SETFD, FD_CLOEXEC);
-  require(system_call(SYS_setgroups, static_cast<long>(plan->groups.count),
-                      at<std::uint32_t>(plan, plan->groups.offset)),
-          Phase::set_groups);
-  require(system_call(SYS_setresgid, plan->gid, plan->gid, plan->gid), Phase::set_groups);
-  bound_capabilities(plan->capabilities);
+  if (plan->in_chroot != 0) change_root();
+  if (plan->fixed_ids == 0) set_groups(plan);
+  bound_capabilities(plan->capabilities, plan->in_chroot != 0);
   set_limits(plan);
   system_call(SYS_umask, 022);
 
   // As root first: a user may be put into a directory that he could not enter by himself.
   const char* directory = at<char>(plan, plan->working_dir);
   const long entered = system_call(SYS_chdir, directory);
+  if (plan->in_chroot != 0) restrict_files();
   // While still privileged: without privileges a filter needs no_new_privs, which breaks sudo.
   if (plan->filter.count != 0) install_filter(plan);
-  require(system_call(SYS_setresuid, plan->uid, plan->uid, plan->uid), Phase::set_user);
+  if (plan->fixed_ids == 0)
+    require(system_call(SYS_setresuid, plan->uid, plan->uid, plan->uid), Phase::set_user);
   set_capabilities(plan);
   if (entered < 0) require(system_call(SYS_chdir, directory), Phase::change_directory);
   check_directory();
   execute(plan);
 }
 
-/// Only the builder is outside of the pid namespace and so has no pid here; the step itself cannot
-/// make init kill the step.
-void forward(const siginfo_t& info, long command, bool interactive) noexcept {
-  if (info.si_code != SI_USER || info.si_pid != 0) return;
-  if (interactive)
-    system_call(SYS_kill, command, info.si_signo);
+/// What init knows while the command runs.
+struct Running {
+  long command;
+  bool interactive;  // signals from outside are for the command alone
+  long builder;      // who may send them: 0 is from outside of the pid namespace
+  bool in_chroot;
+};
+
+/// In a pid namespace only the builder is outside and so has no pid here; without one the kernel
+/// says who has sent a signal. The step itself cannot make init kill the step. False: the step is
+/// to end at once.
+bool forward(const siginfo_t& info, const Running& step) noexcept {
+  if (info.si_code != SI_USER || info.si_pid != step.builder) return true;
+  if (step.in_chroot && info.si_signo == kEndSignal) return false;
+  if (step.interactive)
+    system_call(SYS_kill, step.command, info.si_signo);
+  else if (info.si_signo == SIGTERM && step.in_chroot)
+    ask_to_end(step.command);
   else if (info.si_signo == SIGTERM)
     system_call(SYS_kill, -1, SIGTERM);
+  return true;
 }
 
-/// Reaps everything; returns the status of `command` once it has ended.
-int wait_for(long command, bool interactive) noexcept {
+/// Reaps everything; returns the status of the command once it has ended.
+int wait_for(const Running& step) noexcept {
   while (true) {
     siginfo_t info{};
-    const long signal = system_call(SYS_rt_sigtimedwait, &kAllSignals, &info, 0L, kSignalSetBytes);
-    if (signal > 0) forward(info, command, interactive);
     int status = 0;
+    const long signal = system_call(SYS_rt_sigtimedwait, &kAllSignals, &info, 0L, kSignalSetBytes);
+    if (signal > 0 && !forward(info, step)) {
+      kill_descendants(step.command, status);
+      return status;
+    }
     long ended;
     while ((ended = system_call(SYS_wait4, -1, &status, WNOHANG, 0L)) > 0 || ended == -EINTR)
-      if (ended == command) return status;
+      if (ended == step.command) return status;
   }
+}
+
+/// Everything the command leaves comes to init, and when the builder dies it is init that ends the
+/// step: nobody else would.
+void collect_orphans() noexcept {
+  require(system_call(SYS_prctl, PR_SET_CHILD_SUBREAPER, 1), Phase::start_init);
+  require(system_call(SYS_prctl, PR_SET_PDEATHSIG, kEndSignal), Phase::start_init);
 }
 
 [[noreturn]] void init() noexcept {
@@ -249,11 +299,21 @@ int wait_for(long command, bool interactive) noexcept {
   close_inherited();
   system_call(SYS_prctl, PR_SET_DUMPABLE, 0);  // the command's exec makes itself dumpable again
   InitPlan* plan = map_plan();
+  const bool in_chroot = plan->in_chroot != 0;
+  if (in_chroot) {
+    collect_orphans();
+  } else {
+    system_call(SYS_close, kRootFd);
+    system_call(SYS_close, kFilesFd);
+  }
+  const long builder = in_chroot ? system_call(SYS_getppid) : 0;
   const long command = raw_system_call(SYS_clone, SIGCHLD, 0, 0, 0, 0);
   require(command, Phase::fork_command);
   if (command == 0) run_command(plan);
   for (int fd = 0; fd < 3; ++fd) system_call(SYS_close, fd);
-  report(Phase::completed, wait_for(command, plan->interactive != 0));
+  int status = wait_for({command, plan->interactive != 0, builder, in_chroot});
+  if (in_chroot) kill_descendants(command, status);
+  report(Phase::completed, status);
   leave(0);
 }
 

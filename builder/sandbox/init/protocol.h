@@ -25,10 +25,12 @@ enum class Phase : std::uint32_t {
   read_plan,
   fork_command,
   take_terminal,
+  change_root,
   set_groups,
   drop_capabilities,
   set_limits,  // detail: index of the limit
   change_directory,
+  restrict_files,
   install_filter,
   set_user,
   execute,    // detail: 1 if the file exists
@@ -45,8 +47,13 @@ struct StatusRecord {
 /// Descriptors of the init process besides 0, 1 and 2.
 inline constexpr int kStatusFd = 3;
 inline constexpr int kPlanFd = 4;
-inline constexpr int kKeepFd = 5;  // kept open as long as the step lives, where there is one
-inline constexpr int kFirstUnusedFd = 6;
+inline constexpr int kKeepFd = 5;   // kept open as long as the step lives, where there is one
+inline constexpr int kRootFd = 6;   // of the command, and what it may use: without namespaces
+inline constexpr int kFilesFd = 7;  // (InitPlan::in_chroot)
+inline constexpr int kFirstUnusedFd = 8;
+
+/// What tells an init without namespaces that the step is to end at once.
+inline constexpr int kEndSignal = 10;  // SIGUSR1
 
 struct PlanLimit {
   std::uint64_t resource, soft, hard;
@@ -62,8 +69,13 @@ struct PlanArray {
 struct InitPlan {
   std::uint64_t size_bytes = 0;
   std::uint32_t uid = 0, gid = 0;
-  std::uint32_t interactive = 0;   // signals from outside are for the command alone
-  std::uint32_t terminal = 0;      // its stdin is to be its controlling terminal
+  std::uint32_t fixed_ids = 0;     // there is no id but 0: user and groups stay as they are
+  std::uint32_t interactive = 0;  // signals from outside are for the command alone
+  std::uint32_t terminal = 0;     // its stdin is to be its controlling terminal
+  /// There is no namespace around init: it changes the root of the command itself, collects and
+  /// kills what the command leaves behind, and ends the step when it is told to, or when the
+  /// builder dies.
+  std::uint32_t in_chroot = 0;
   std::uint64_t capabilities = 0;  // what the bounding set keeps
   PlanArray groups;                // uint32_t
   PlanArray limits;                // PlanLimit
