@@ -125,6 +125,10 @@ const IdMap& own_group_map() {
   return own_map(g_groups, "/proc/self/gid_map");
 }
 
+bool is_first_user_namespace() {
+  return count_ids(own_user_map()) == kMostIds;
+}
+
 void forget_own_maps() noexcept {
   const std::lock_guard lock(g_mutex);
   g_users.reset();

@@ -42,6 +42,8 @@ IdMap map_below_root(std::uint32_t own, const std::vector<IdRange>& ranges);
 /// forget_own_maps(). From any thread.
 const IdMap& own_user_map();
 const IdMap& own_group_map();
+/// Whether this is the namespace of the machine: its maps have every id.
+bool is_first_user_namespace();
 /// For whoever changes the namespace, while there is only one thread.
 void forget_own_maps() noexcept;
 

@@ -9,6 +9,8 @@
 #include <cerrno>
 #include <cstdio>
 
+#include "builder/sandbox/isolation.h"
+#include "builder/sandbox/kernel_mounts.h"
 #include "builder/sandbox/network_files.h"
 #include "layers/base/error.h"
 #include "layers/base/log.h"
@@ -61,7 +63,9 @@ void make_host_devices(int dev) {
     const std::string path = "/dev/" + name;
     if (::lstat(path.c_str(), &status) != 0) continue;
     if (!S_ISCHR(status.st_mode) && !S_ISBLK(status.st_mode)) continue;
-    if (::mknodat(dev, name.c_str(), (status.st_mode & S_IFMT) | 0660, status.st_rdev) != 0)
+    const mode_t mode = (status.st_mode & S_IFMT) | 0660;
+    // Nobody can make them in a user namespace, nor could the step do much with them there.
+    if (::mknodat(dev, name.c_str(), mode, status.st_rdev) != 0 && errno != EPERM)
       throw base::system_error(errno, "create device", path);
   }
 }
@@ -70,6 +74,14 @@ DetachedMount make_tmpfs(std::uint64_t size_bytes, mode_t mode, std::uint64_t at
   std::vector<std::pair<std::string, std::string>> options{{"mode", octal(mode)}};
   if (size_bytes != 0) options.emplace_back("size", std::to_string(size_bytes));
   return make_filesystem("tmpfs", options, attributes);
+}
+
+DetachedMount make_terminals() {
+  constexpr gid_t kTty = 5;
+  std::vector<std::pair<std::string, std::string>> options{
+      {"newinstance", ""}, {"ptmxmode", "0666"}, {"mode", "0620"}};
+  if (is_mapped_group(kTty)) options.emplace_back("gid", std::to_string(kTty));
+  return make_filesystem("devpts", options, kNoSuid | kNoExec);
 }
 
 FileDescriptor open_at(int directory, const std::string& path, int flags) {
@@ -175,8 +187,7 @@ void RootAssembly::plan_kernel_directories(const Spec& spec) {
   proc_target_ = kernel_directory("/proc");
   sys_target_ = kernel_directory("/sys");
   // sysfs shows the network of its maker: with an own network it is the child's to make.
-  if (spec.network == Network::host)
-    sys_ = make_filesystem("sysfs", {}, kInert | (spec.insecure ? 0 : kReadOnly));
+  if (spec.network == Network::host) sys_ = make_sysfs(spec.insecure ? kInert : kInert | kReadOnly);
 }
 
 /// /dev is ours from the ground: nothing of the image's /dev is ever looked at.
@@ -201,11 +212,7 @@ void RootAssembly::plan_devices(const Spec& spec, const HostDevices& devices) {
     attach(std::move(node), open_at(fd, device.name, O_PATH), "/dev/" + device.name);
   }
   if (spec.insecure) make_host_devices(fd);
-  terminals_ = attach(
-      make_filesystem("devpts",
-                      {{"newinstance", ""}, {"ptmxmode", "0666"}, {"mode", "0620"}, {"gid", "5"}},
-                      kNoSuid | kNoExec),
-      open_at(fd, "pts", O_PATH), "/dev/pts");
+  terminals_ = attach(make_terminals(), open_at(fd, "pts", O_PATH), "/dev/pts");
   attach(make_tmpfs(spec.shm_size_bytes, 01777, kInert), open_at(fd, "shm", O_PATH), "/dev/shm");
   mqueue_target_ = keep(open_at(fd, "mqueue", O_PATH));
 }
@@ -292,8 +299,13 @@ void RootAssembly::plan(const DeviceNode& mount) {
 std::string RootAssembly::make_node(const struct ::stat& node) {
   if (!nodes_) nodes_ = make_tmpfs(0, 0755, kNoSuid | kNoExec);
   std::string name = "node-" + std::to_string(operations_.size());
-  if (::mknodat(nodes_.fd(), name.c_str(), (node.st_mode & S_IFMT) | 0600, node.st_rdev) != 0)
-    throw base::system_error(errno, "create device", name);
+  if (::mknodat(nodes_.fd(), name.c_str(), (node.st_mode & S_IFMT) | 0600, node.st_rdev) != 0) {
+    if (errno != EPERM) throw base::system_error(errno, "create device", name);
+    throw Error(ErrorCode::unsupported,
+                "a device cannot have another owner or mode than it has on this machine: device "
+                "nodes cannot be made here")
+        .hint("leave out owner and mode, or run strake as root");
+  }
   // The mode last, and not by mknod: that one heeds the umask.
   if (::fchownat(nodes_.fd(), name.c_str(), node.st_uid, node.st_gid, 0) != 0 ||
       ::fchmodat(nodes_.fd(), name.c_str(), node.st_mode & 07777, 0) != 0)

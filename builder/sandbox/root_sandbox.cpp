@@ -9,6 +9,8 @@
 #include <memory>
 
 #include "builder/sandbox/capabilities.h"
+#include "builder/sandbox/id_map.h"
+#include "builder/sandbox/kernel_mounts.h"
 #include "builder/sandbox/oom_watch.h"
 #include "builder/sandbox/step_outcome.h"
 #include "builder/sandbox/step_program.h"
@@ -23,13 +25,11 @@ using base::Error;
 using base::ErrorCode;
 using base::FileDescriptor;
 
-constexpr const char* kIdentityMap = "0 0 4294967295\n";
-
-void write_map(pid_t pid, const char* name) {
+void write_map(pid_t pid, const char* name, const IdMap& map) {
   const std::string path = "/proc/" + std::to_string(pid) + "/" + name;
   const FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (!file) throw base::system_error(errno, "open", path);
-  base::write_full(file.get(), base::bytes_of(kIdentityMap), path);
+  base::write_full(file.get(), base::bytes_of(to_text(map)), path);
 }
 
 int namespace_flags(const Spec& spec, const Emulation& emulation) {
@@ -44,15 +44,17 @@ ChildProcess start(ChildPlan& plan, int flags) {
   base::Pipe release = base::make_pipe();
   plan.release_fd = release.read_end.get();
   ChildProcess child = clone_child(plan, flags);
-  write_map(child.pid(), "uid_map");
-  write_map(child.pid(), "gid_map");
+  write_map(child.pid(), "uid_map", identity_of(own_user_map()));
+  write_map(child.pid(), "gid_map", identity_of(own_group_map()));
   base::write_full(release.write_end.get(), base::bytes_of("!"), "pipe");
   return child;
 }
 
 }  // namespace
 
-RootSandbox::RootSandbox(std::chrono::milliseconds grace) : grace_(grace) {
+RootSandbox::RootSandbox(std::chrono::milliseconds grace)
+    // Only in a user namespace can the kernel refuse it.
+    : own_proc_(is_first_user_namespace() || can_mount_proc()), grace_(grace) {
   if (!has_capability(own_capabilities(), CAP_SYS_ADMIN))
     throw Error(ErrorCode::unsupported, "cannot run steps without CAP_SYS_ADMIN")
         .hint("run as root");
@@ -69,11 +71,13 @@ ExitStatus RootSandbox::run(const Spec& spec, base::ByteSink& output, std::stop_
   const FileDescriptor init_plan = make_init_plan(spec);
   // Outlives all processes of the step: its destructor takes the mount points away.
   const RootAssembly root(spec, devices_);
+  const DetachedMount proc = own_proc_ ? DetachedMount() : copy_host_proc();
   StepStreams streams(spec, output, root.terminals());
   base::Pipe status_pipe = base::make_pipe();
 
   ChildPlan plan;
   root.describe(plan);
+  plan.proc_mount = proc.fd();
   plan.status_read = status_pipe.read_end.get();
   plan.status_write = status_pipe.write_end.get();
   plan.stdin_fd = streams.input();

@@ -10,9 +10,10 @@
 
 namespace strake::sandbox {
 
-/// The rung for CAP_SYS_ADMIN: private namespaces, an overlay or any other mount as the root, real
-/// owners. Foreign architectures run in a user namespace of the builder's own ids, which exists to
-/// own a binfmt_misc instance.
+/// The sandbox of all rungs with CAP_SYS_ADMIN, be it the machine's or that of the builder's own
+/// user namespace: private namespaces, an overlay or any other mount as the root. Foreign
+/// architectures run in a user namespace of the builder's own ids, which exists to own a
+/// binfmt_misc instance.
 class RootSandbox final : public Sandbox {
  public:
   /// `grace` is the time between SIGTERM and SIGKILL. Throws Error(unsupported) without
@@ -24,6 +25,7 @@ class RootSandbox final : public Sandbox {
   void check_runnable(const std::string& architecture) const override;
 
  private:
+  bool own_proc_;  // else steps get the builder's
   HostDevices devices_;
   base::FileDescriptor init_program_;
   std::chrono::milliseconds grace_;

@@ -13,6 +13,7 @@
 #include <span>
 
 #include "builder/sandbox/capabilities.h"
+#include "builder/sandbox/id_map.h"
 #include "builder/sandbox/init/protocol.h"
 #include "builder/sandbox/seccomp_profile.h"
 #include "layers/base/error.h"
@@ -96,6 +97,18 @@ std::vector<gid_t> groups_of(const Spec& spec) {
   return groups;
 }
 
+/// Of a range of ids some may be missing.
+void require_ids(const Spec& spec) {
+  const auto refuse = [](const char* kind, std::uint32_t id) {
+    return Error(ErrorCode::unsupported, "there is no " + std::string(kind) + " " +
+                                             std::to_string(id) + " in this user namespace")
+        .hint("give the user more ids in /etc/subuid and /etc/subgid, or run strake as root");
+  };
+  if (!has_id(own_user_map(), spec.uid)) throw refuse("user", spec.uid);
+  for (const gid_t group : groups_of(spec))
+    if (!has_id(own_group_map(), group)) throw refuse("group", group);
+}
+
 /// Lays out the plan's file in memory. Everything is aligned to 8 bytes.
 class PlanWriter {
  public:
@@ -160,6 +173,8 @@ FileDescriptor make_init_plan(const Spec& spec) {
   InitPlan plan;
   plan.uid = spec.uid;
   plan.gid = spec.gid;
+  plan.fixed_ids = count_ids(own_user_map()) == 1 ? 1 : 0;
+  if (plan.fixed_ids == 0) require_ids(spec);
   plan.interactive = spec.interaction ? 1 : 0;
   plan.terminal = spec.interaction && spec.interaction->terminal ? 1 : 0;
   plan.capabilities = spec.insecure ? own_capabilities() : step_capabilities();
