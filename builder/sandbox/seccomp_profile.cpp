@@ -1,5 +1,6 @@
 #include "builder/sandbox/seccomp_profile.h"
 
+#include <linux/capability.h>
 #include <linux/filter.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -13,7 +14,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "layers/base/error.h"
@@ -24,23 +27,76 @@ namespace {
 
 static_assert(sizeof(FilterInstruction) == sizeof(struct sock_filter));
 
-constexpr std::string_view kDenied[] = {
+constexpr int kNever = -1;
+
+/// A system call that steps are refused, unless they have a capability that it is the point of.
+struct Denied {
+  std::string_view name;
+  int unless = kNever;
+};
+
+constexpr Denied kDenied[] = {
     // Mounts and namespaces.
-    "mount", "umount", "umount2", "pivot_root", "fsopen", "fsmount", "fsconfig", "fspick",
-    "move_mount", "open_tree", "open_tree_attr", "mount_setattr", "unshare", "setns",
+    {"mount", CAP_SYS_ADMIN},
+    {"umount", CAP_SYS_ADMIN},
+    {"umount2", CAP_SYS_ADMIN},
+    {"pivot_root"},
+    {"fsopen", CAP_SYS_ADMIN},
+    {"fsmount", CAP_SYS_ADMIN},
+    {"fsconfig", CAP_SYS_ADMIN},
+    {"fspick", CAP_SYS_ADMIN},
+    {"move_mount", CAP_SYS_ADMIN},
+    {"open_tree", CAP_SYS_ADMIN},
+    {"open_tree_attr", CAP_SYS_ADMIN},
+    {"mount_setattr", CAP_SYS_ADMIN},
+    {"unshare", CAP_SYS_ADMIN},
+    {"setns", CAP_SYS_ADMIN},
     // Large kernel surfaces that no build needs.
-    "bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter",
-    "io_uring_register", "kcmp", "lookup_dcookie",
+    {"bpf", CAP_BPF},
+    {"perf_event_open", CAP_PERFMON},
+    {"userfaultfd"},
+    {"io_uring_setup"},
+    {"io_uring_enter"},
+    {"io_uring_register"},
+    {"kcmp", CAP_SYS_PTRACE},
+    {"lookup_dcookie"},
     // Other processes, files by handle, keys.
-    "pidfd_getfd", "process_madvise", "open_by_handle_at", "keyctl", "add_key", "request_key",
+    {"pidfd_getfd", CAP_SYS_PTRACE},
+    {"process_madvise", CAP_SYS_PTRACE},
+    {"open_by_handle_at", CAP_DAC_READ_SEARCH},
+    {"keyctl"},
+    {"add_key"},
+    {"request_key"},
     // The machine: kernel, modules, clock, swap, quota, accounting, ports, log, terminals.
-    "kexec_load", "kexec_file_load", "reboot", "init_module", "finit_module", "delete_module",
-    "swapon", "swapoff", "acct", "quotactl", "quotactl_fd", "nfsservctl", "settimeofday",
-    "clock_settime", "clock_settime64", "stime", "iopl", "ioperm", "syslog", "vhangup",
+    {"kexec_load", CAP_SYS_BOOT},
+    {"kexec_file_load", CAP_SYS_BOOT},
+    {"reboot", CAP_SYS_BOOT},
+    {"init_module", CAP_SYS_MODULE},
+    {"finit_module", CAP_SYS_MODULE},
+    {"delete_module", CAP_SYS_MODULE},
+    {"swapon"},
+    {"swapoff"},
+    {"acct", CAP_SYS_PACCT},
+    {"quotactl", CAP_SYS_ADMIN},
+    {"quotactl_fd", CAP_SYS_ADMIN},
+    {"nfsservctl"},
+    {"settimeofday", CAP_SYS_TIME},
+    {"clock_settime", CAP_SYS_TIME},
+    {"clock_settime64", CAP_SYS_TIME},
+    {"stime", CAP_SYS_TIME},
+    {"iopl", CAP_SYS_RAWIO},
+    {"ioperm", CAP_SYS_RAWIO},
+    {"syslog", CAP_SYSLOG},
+    {"vhangup", CAP_SYS_TTY_CONFIG},
     // Memory placement.
-    "mbind", "set_mempolicy", "move_pages",
+    {"mbind", CAP_SYS_NICE},
+    {"set_mempolicy", CAP_SYS_NICE},
+    {"move_pages", CAP_SYS_NICE},
     // Long obsolete.
-    "uselib", "ustat", "sysfs", "_sysctl"};
+    {"uselib"},
+    {"ustat"},
+    {"sysfs"},
+    {"_sysctl"}};
 
 constexpr unsigned long kNewNamespaces = CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS |
                                          CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNET;
@@ -86,6 +142,14 @@ void refuse_families(const Filter& filter) {
   refuse(filter, "socketcall", EPERM, low_half(0, kSocketcallSocket));
 }
 
+/// clone3's flags cannot be looked at; libc falls back to clone.
+void refuse_namespaces(const Filter& filter) {
+  refuse(filter, "clone3", ENOSYS);
+  for (unsigned long flag = 1; flag <= kNewNamespaces; flag <<= 1)
+    if ((kNewNamespaces & flag) != 0)
+      refuse(filter, "clone", EPERM, SCMP_A0(SCMP_CMP_MASKED_EQ, flag, flag));
+}
+
 /// Refuses `call` when bit `on` of its first argument is set and bit `off` is not.
 void refuse_bits(const Filter& filter, const char* call, unsigned on, unsigned off) {
   const std::uint32_t set = 1U << on;
@@ -118,7 +182,11 @@ std::vector<FilterInstruction> exported(const Filter& filter) {
   return program;
 }
 
-std::vector<FilterInstruction> build() {
+bool is_denied(const Denied& call, CapabilitySet granted) {
+  return call.unless == kNever || !has_capability(granted, call.unless);
+}
+
+std::vector<FilterInstruction> build(CapabilitySet granted) {
   const Filter filter(::seccomp_init(SCMP_ACT_ALLOW));
   if (!filter) check(-ENOMEM, "init");
   check(::seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(EPERM)),
@@ -129,11 +197,9 @@ std::vector<FilterInstruction> build() {
   if (::seccomp_arch_native() == SCMP_ARCH_AARCH64)
     check(::seccomp_arch_add(filter.get(), SCMP_ARCH_ARM), "arm");
 
-  for (const std::string_view call : kDenied) refuse(filter, call.data(), EPERM);
-  refuse(filter, "clone3", ENOSYS);
-  for (unsigned long flag = 1; flag <= kNewNamespaces; flag <<= 1)
-    if ((kNewNamespaces & flag) != 0)
-      refuse(filter, "clone", EPERM, SCMP_A0(SCMP_CMP_MASKED_EQ, flag, flag));
+  for (const Denied& call : kDenied)
+    if (is_denied(call, granted)) refuse(filter, call.name.data(), EPERM);
+  if (!has_capability(granted, CAP_SYS_ADMIN)) refuse_namespaces(filter);
   refuse_families(filter);
   refuse_personalities(filter);
   for (const unsigned command : {kTerminalInput, kConsole})
@@ -144,11 +210,21 @@ std::vector<FilterInstruction> build() {
 }  // namespace
 
 std::span<const std::string_view> denied_system_calls() {
-  return kDenied;
+  static const std::vector<std::string_view> names = [] {
+    std::vector<std::string_view> all;
+    for (const Denied& call : kDenied)
+      if (is_denied(call, step_capabilities())) all.push_back(call.name);
+    return all;
+  }();
+  return names;
 }
 
-const std::vector<FilterInstruction>& seccomp_profile() {
-  static const std::vector<FilterInstruction> program = build();
+const std::vector<FilterInstruction>& seccomp_profile(CapabilitySet granted) {
+  static std::mutex mutex;
+  static std::map<CapabilitySet, std::vector<FilterInstruction>> programs;  // addresses stay
+  const std::lock_guard lock(mutex);
+  std::vector<FilterInstruction>& program = programs[granted];
+  if (program.empty()) program = build(granted);
   return program;
 }
 

@@ -5,6 +5,8 @@
 #include <string_view>
 #include <vector>
 
+#include "builder/sandbox/capabilities.h"
+
 namespace strake::sandbox {
 
 /// One instruction of a filter program; the layout of the kernel's struct sock_filter.
@@ -14,14 +16,17 @@ struct FilterInstruction {
   std::uint32_t k;
 };
 
-/// The system calls that steps are refused with EPERM, whatever their arguments.
+/// The system calls that steps with the usual capabilities are refused with EPERM, whatever their
+/// arguments.
 std::span<const std::string_view> denied_system_calls();
 
 /// The filter for steps: everything is allowed but denied_system_calls(), new namespaces,
 /// personalities that weaken the process, socket families AF_ALG and AF_VSOCK, and input injection
 /// into terminals; clone3 does not exist (its flags cannot be looked at, and libc falls back). It
-/// knows the native calls and, on x86-64, those of i386; others, x32 included, get EPERM.
-/// Built on first use, then shared. Throws Error(unsupported) if the library cannot build it.
-const std::vector<FilterInstruction>& seccomp_profile();
+/// knows the native calls and, on x86-64, those of i386; others, x32 included, get EPERM. What a
+/// granted capability is there for is allowed, as docker does: mounts and namespaces with
+/// CAP_SYS_ADMIN. Built on first use, then shared; thread-safe. Throws Error(unsupported) if the
+/// library cannot build it.
+const std::vector<FilterInstruction>& seccomp_profile(CapabilitySet granted = step_capabilities());
 
 }  // namespace strake::sandbox
