@@ -242,6 +242,8 @@ void check_directory() noexcept {
   if (plan->fixed_ids == 0)
     require(system_call(SYS_setresuid, plan->uid, plan->uid, plan->uid), Phase::set_user);
   set_capabilities(plan);
+  if (plan->no_new_privileges != 0)
+    require(system_call(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), Phase::drop_capabilities);
   if (entered < 0) require(system_call(SYS_chdir, directory), Phase::change_directory);
   check_directory();
   execute(plan);

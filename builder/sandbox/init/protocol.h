@@ -76,6 +76,7 @@ struct InitPlan {
   /// kills what the command leaves behind, and ends the step when it is told to, or when the
   /// builder dies.
   std::uint32_t in_chroot = 0;
+  std::uint32_t no_new_privileges = 0;
   std::uint64_t capabilities = 0;  // what the bounding set keeps
   PlanArray groups;                // uint32_t
   PlanArray limits;                // PlanLimit
