@@ -1,6 +1,7 @@
 #include "builder/sandbox/step_program.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/memfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -45,31 +46,21 @@ constexpr std::string_view kDefaultPath =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr rlim_t kOpenFiles = 1024, kMostOpenFiles = 1048576;
 
-struct KnownLimit {
-  std::string_view name;
-  int resource;
-};
-constexpr KnownLimit kLimits[] = {{"core", RLIMIT_CORE},         {"cpu", RLIMIT_CPU},
-                                  {"data", RLIMIT_DATA},         {"fsize", RLIMIT_FSIZE},
-                                  {"locks", RLIMIT_LOCKS},       {"memlock", RLIMIT_MEMLOCK},
-                                  {"msgqueue", RLIMIT_MSGQUEUE}, {"nice", RLIMIT_NICE},
-                                  {"nofile", RLIMIT_NOFILE},     {"nproc", RLIMIT_NPROC},
-                                  {"rss", RLIMIT_RSS},           {"rtprio", RLIMIT_RTPRIO},
-                                  {"rttime", RLIMIT_RTTIME},     {"sigpending", RLIMIT_SIGPENDING},
-                                  {"stack", RLIMIT_STACK}};
-
+/// -1 as an unsigned number is RLIM_INFINITY. Only root of the machine may raise a limit.
 PlanLimit limit_of(const Ulimit& ulimit) {
-  for (const KnownLimit& known : kLimits)
-    if (known.name == ulimit.name)
-      // -1 as an unsigned number is RLIM_INFINITY.
-      return {static_cast<std::uint64_t>(known.resource), static_cast<std::uint64_t>(ulimit.soft),
-              static_cast<std::uint64_t>(ulimit.hard)};
-  std::vector<std::string> names;
-  for (const KnownLimit& known : kLimits) names.emplace_back(known.name);
-  Error error(ErrorCode::invalid_input, "unknown ulimit " + base::quoted(ulimit.name));
-  const std::string near = base::nearest(ulimit.name, names);
-  if (!near.empty()) error.set_hint("write " + near);
-  throw error;
+  const int resource = ulimit_resource(ulimit.name);
+  const auto soft = static_cast<std::uint64_t>(ulimit.soft);
+  const auto hard = static_cast<std::uint64_t>(ulimit.hard);
+  struct rlimit own {};
+  ::getrlimit(static_cast<__rlimit_resource_t>(resource), &own);
+  const bool may_raise =
+      is_first_user_namespace() && has_capability(own_capabilities(), CAP_SYS_RESOURCE);
+  if (hard > own.rlim_max && !may_raise)
+    throw Error(ErrorCode::unsupported, "cannot raise the limit " + base::quoted(ulimit.name) +
+                                            " of steps above strake's own, which is " +
+                                            std::to_string(own.rlim_max))
+        .hint("raise the hard limit of the shell that starts strake");
+  return {static_cast<std::uint64_t>(resource), soft, hard};
 }
 
 /// No core dumps (they would land in the layer), and as many open files as docker allows, unless
@@ -95,6 +86,17 @@ std::vector<gid_t> groups_of(const Spec& spec) {
   for (const gid_t group : spec.groups)
     if (std::find(groups.begin(), groups.end(), group) == groups.end()) groups.push_back(group);
   return groups;
+}
+
+/// What the command has at most. A capability that the builder lacks is not to be had.
+CapabilitySet capabilities_of(const Spec& spec) {
+  const CapabilitySet own = own_capabilities();
+  const CapabilitySet missing = spec.capabilities.add & ~own;
+  for (int capability = 0; capability < 64; ++capability)
+    if (has_capability(missing, capability))
+      throw Error(ErrorCode::unsupported, "cannot give steps " + capability_name(capability) +
+                                              ": strake itself does not have it here");
+  return spec.capabilities.of(spec.insecure ? own : step_capabilities());
 }
 
 /// Of a range of ids some may be missing.
@@ -177,10 +179,12 @@ FileDescriptor make_init_plan(const Spec& spec) {
   if (plan.fixed_ids == 0) require_ids(spec);
   plan.interactive = spec.interaction ? 1 : 0;
   plan.terminal = spec.interaction && spec.interaction->terminal ? 1 : 0;
-  plan.capabilities = spec.insecure ? own_capabilities() : step_capabilities();
+  plan.no_new_privileges = spec.no_new_privileges ? 1 : 0;
+  plan.capabilities = capabilities_of(spec);
   plan.groups = writer.array(groups_of(spec));
   plan.limits = writer.array(limits_of(spec));
-  if (!spec.insecure) plan.filter = writer.array(seccomp_profile());
+  if (!spec.insecure && !spec.all_system_calls)
+    plan.filter = writer.array(seccomp_profile(plan.capabilities));
   plan.argv = writer.strings(spec.argv);
   plan.env = writer.strings(spec.env);
   plan.candidates = writer.strings(command_candidates(spec));

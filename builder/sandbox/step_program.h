@@ -12,7 +12,8 @@ namespace strake::sandbox {
 base::FileDescriptor make_init_program();
 
 /// The file that tells init what to run: an InitPlan with its arrays, see init/protocol.h.
-/// Throws Error(invalid_input) for an empty argv or an unknown ulimit.
+/// Throws Error(invalid_input) for an empty argv or an unknown ulimit, Error(unsupported) for a
+/// limit or capability that the builder cannot give.
 base::FileDescriptor make_init_plan(const Spec& spec);
 
 /// Where the command may be, in the order to try: argv[0] itself if it has a slash, else that name
