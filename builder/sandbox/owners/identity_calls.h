@@ -1,0 +1,15 @@
+#pragma once
+
+#include "builder/sandbox/owners/credential_table.h"
+#include "builder/sandbox/owners/request.h"
+
+namespace strake::sandbox {
+
+/// The calls that tell or change who a process is.
+Answer tell_identity(const Request& request, const Credentials& who);
+Answer change_identity(const Request& request, CredentialTable& table);
+
+/// execve: a set-user-id program makes its caller its owner.
+Answer execute(const Request& request, CredentialTable& table);
+
+}  // namespace strake::sandbox
