@@ -6,12 +6,15 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <functional>
 #include <memory>
 
 #include "builder/sandbox/capabilities.h"
+#include "builder/sandbox/cgroup.h"
 #include "builder/sandbox/id_map.h"
 #include "builder/sandbox/kernel_mounts.h"
 #include "builder/sandbox/oom_watch.h"
+#include "builder/sandbox/outward_network.h"
 #include "builder/sandbox/step_outcome.h"
 #include "builder/sandbox/step_program.h"
 #include "builder/sandbox/step_start.h"
@@ -34,18 +37,24 @@ void write_map(pid_t pid, const char* name, const IdMap& map) {
 
 int namespace_flags(const Spec& spec, const Emulation& emulation) {
   int flags = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
-  if (spec.network == Network::none) flags |= CLONE_NEWNET;
+  if (spec.network != Network::host) flags |= CLONE_NEWNET;
   if (emulation.kind == Emulation::Kind::own_instance) flags |= CLONE_NEWUSER;
   return flags;
 }
 
-ChildProcess start(ChildPlan& plan, int flags) {
-  if ((flags & CLONE_NEWUSER) == 0) return clone_child(plan, flags);
+/// The child is released when what only the builder can do for its namespaces is done. `connect`
+/// gives its network, if it has one of its own, a way out.
+ChildProcess start(ChildPlan& plan, int flags, const std::function<void(pid_t)>& connect) {
+  const bool maps = (flags & CLONE_NEWUSER) != 0;
+  if (!maps && !connect) return clone_child(plan, flags);
   base::Pipe release = base::make_pipe();
   plan.release_fd = release.read_end.get();
   ChildProcess child = clone_child(plan, flags);
-  write_map(child.pid(), "uid_map", identity_of(own_user_map()));
-  write_map(child.pid(), "gid_map", identity_of(own_group_map()));
+  if (maps) {
+    write_map(child.pid(), "uid_map", identity_of(own_user_map()));
+    write_map(child.pid(), "gid_map", identity_of(own_group_map()));
+  }
+  if (connect) connect(child.pid());
   base::write_full(release.write_end.get(), base::bytes_of("!"), "pipe");
   return child;
 }
@@ -84,14 +93,21 @@ ExitStatus RootSandbox::run(const Spec& spec, base::ByteSink& output, std::stop_
   plan.stdout_fd = streams.output();
   plan.stderr_fd = streams.error();
   plan.hostname = spec.hostname.c_str();
-  plan.own_network = spec.network == Network::none;
+  plan.own_network = spec.network != Network::host;
   plan.guarded = !spec.insecure;
   plan.program_fd = init_program_.get();
   plan.plan_fd = init_plan.get();
   if (!emulation.registration.empty()) plan.binfmt = emulation.registration.c_str();
 
-  const OomWatch memory;
-  ChildProcess init = start(plan, namespace_flags(spec, emulation));
+  const Cgroup group(spec.resources);
+  plan.groups = group.entries();
+  std::optional<OutwardNetwork> network;
+  std::function<void(pid_t)> connect;
+  if (spec.network == Network::outward)
+    connect = [&](pid_t child) { network.emplace(find_network_program(), spec, child); };
+
+  const OomWatch machine;
+  ChildProcess init = start(plan, namespace_flags(spec, emulation), connect);
   // The child has its own copies; with ours the pipes would never end.
   status_pipe.write_end.reset();
   streams.close_far_ends();
@@ -100,12 +116,13 @@ ExitStatus RootSandbox::run(const Spec& spec, base::ByteSink& output, std::stop_
                 {.polite = stop,
                  .urgent = urgent_.get_token(),
                  .grace = grace_,
-                 .at_terminal = spec.interaction && spec.interaction->terminal});
+                 .at_terminal = spec.interaction && spec.interaction->terminal,
+                 .timeout = spec.timeout});
   if (outcome.stopped) throw Error(ErrorCode::cancelled, "step stopped");
   ExitStatus status = exit_status(spec, outcome, [&root](int index) {
     return root.target_of(static_cast<std::size_t>(index));
   });
-  status.oom_killed = was_killed(status) && memory.happened();
+  add_limits_met(status, group, machine);
   return status;
 }
 

@@ -59,6 +59,7 @@ class Child {
 
   [[noreturn]] STRAKE_AFTER_CLONE void enter() noexcept {
     die_with_builder();
+    enter_groups();
     if (plan_.in_chroot) start_init();
     await_release();
     require(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), Phase::isolate_mounts);
@@ -96,6 +97,13 @@ class Child {
     pollfd pipe{plan_.status_write, 0, 0};
     if (::poll(&pipe, 1, 0) > 0 && (pipe.revents & POLLERR) != 0) ::_exit(1);
     ::setsid();
+  }
+
+  /// The new namespace hides the builder's name of the group.
+  STRAKE_AFTER_CLONE void enter_groups() noexcept {
+    if (plan_.groups.empty()) return;
+    for (const int entry : plan_.groups) require(::write(entry, "0", 1), Phase::enter_group);
+    if (!plan_.in_chroot) require(::unshare(CLONE_NEWCGROUP), Phase::enter_group);
   }
 
   /// In a new user namespace nothing works before the builder has written the id maps.

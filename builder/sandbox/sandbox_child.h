@@ -20,6 +20,7 @@ struct AttachOperation {
 /// All descriptors are close-on-exec ones of the builder.
 struct ChildPlan {
   int status_read = -1, status_write = -1;
+  std::span<const int> groups;   // files of control groups to enter
   int release_fd = -1;           // >= 0: wait for a byte (or the end) before anything else
   const char* binfmt = nullptr;  // registration of an emulator in the new user namespace
   int root_fd = -1;              // the step's root, detached or in the builder's namespace's copy

@@ -10,12 +10,14 @@
 namespace strake::sandbox {
 namespace {
 
-constexpr int kNotFound = 127, kNotExecutable = 126;
+constexpr int kNotFound = 127, kNotExecutable = 126, kTimedOut = 124;
 
 std::string_view doing(Phase phase) {
   switch (phase) {
     case Phase::isolate_mounts:
       return "isolate the mounts of";
+    case Phase::enter_group:
+      return "limit the resources of";
     case Phase::map_users:
       return "map the users of";
     case Phase::register_emulator:
@@ -106,6 +108,7 @@ ExitStatus ended(int wait_status) {
 ExitStatus exit_status(const Spec& spec, const Outcome& outcome,
                        const std::function<std::string(int)>& target_of) {
   // init itself was killed before it could report: by the kernel for lack of memory, or by root.
+  if (outcome.timed_out) return {.code = kTimedOut, .timed_out = true};
   if (outcome.records.empty()) return ended(SIGKILL);
   const StatusRecord& record = outcome.records.front();
   if (record.phase == Phase::completed) return ended(record.value);
@@ -115,6 +118,13 @@ ExitStatus exit_status(const Spec& spec, const Outcome& outcome,
   if (record.phase == Phase::attach_mount) subject += " at " + target_of(record.detail);
   if (record.phase == Phase::change_directory) subject += ", " + spec.working_dir;
   throw base::system_error(record.value, doing(record.phase), subject);
+}
+
+void add_limits_met(ExitStatus& status, const Cgroup& group, const OomWatch& machine) {
+  if (status.success()) return;
+  // Its own group knows also of a child whose death the command reports with a code of its own.
+  status.oom_killed = group.memory_kills() > 0 || (was_killed(status) && machine.happened());
+  status.processes_exhausted = group.refused_processes() > 0;
 }
 
 bool was_killed(const ExitStatus& status) noexcept {

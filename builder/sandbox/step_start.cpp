@@ -60,12 +60,12 @@ int enter(void* plan) {
 // the former with a stack, and all flags that are needed fit.
 //
 // In the usual case the child borrows the builder's memory and this thread sleeps until it has
-// become init (as vfork): no page table is copied, however large the builder. With a user namespace
-// the builder must write id maps meanwhile, so the child gets a copy.
+// become init (as vfork): no page table is copied, however large the builder. Where the child has to
+// wait for the builder (which writes id maps, or connects a network), it gets a copy.
 ChildProcess clone_child(const ChildPlan& plan, int flags) {
   const ChildStack stack;
   const SignalsBlocked blocked;
-  const int memory = (flags & CLONE_NEWUSER) != 0 ? 0 : CLONE_VM | CLONE_VFORK;
+  const int memory = plan.release_fd >= 0 ? 0 : CLONE_VM | CLONE_VFORK;
   int pidfd = -1;
   const pid_t pid = ::clone(enter, stack.top(), flags | memory | CLONE_PIDFD | SIGCHLD,
                             const_cast<ChildPlan*>(&plan), &pidfd);

@@ -6,8 +6,8 @@
 namespace strake::sandbox {
 
 /// Starts a step: enter_sandbox(plan) in a child that is in new namespaces as `flags` (CLONE_NEW*)
-/// say; none for ChildPlan::in_chroot. The child has become init when this returns, unless it has a
-/// user namespace of its own, whose id maps it waits for. Throws Error(system).
+/// say; none for ChildPlan::in_chroot. The child has become init when this returns, unless it
+/// waits at plan.release_fd. Throws Error(system).
 ChildProcess clone_child(const ChildPlan& plan, int flags);
 
 }  // namespace strake::sandbox

@@ -16,6 +16,8 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
+constexpr long kLongestWait = 3'600'000;  // milliseconds; poll takes no more than an int
+
 /// Wakes a poll when a stop is requested from another thread.
 class Wakeup {
  public:
@@ -41,17 +43,19 @@ class Stopper {
  public:
   Stopper(const ChildProcess& init, const StopPolicy& policy) : init_(init), policy_(policy) {}
 
-  bool stopped() const noexcept { return stopped_; }
+  bool stopped() const noexcept { return asked_; }
+  bool timed_out() const noexcept { return stopping_ && !asked_; }
 
   void advance() {
-    if (!stopped_ && policy_.polite.stop_requested()) {
-      stopped_ = true;
+    if (!stopping_ && (policy_.polite.stop_requested() || is_over())) {
+      stopping_ = true;
+      asked_ = policy_.polite.stop_requested();
       init_.signal(SIGTERM);  // init passes it on
       // What shells at a terminal listen to: they ignore the other.
       if (policy_.at_terminal) init_.signal(SIGHUP);
       deadline_ = Clock::now() + policy_.grace;
     }
-    if (stopped_ && !killed_ && (policy_.urgent.stop_requested() || Clock::now() >= deadline_)) {
+    if (stopping_ && !killed_ && (policy_.urgent.stop_requested() || Clock::now() >= deadline_)) {
       init_.kill();  // and with init the rest
       killed_ = true;
     }
@@ -59,17 +63,21 @@ class Stopper {
 
   /// Milliseconds for poll; -1 without a deadline.
   int patience() const {
-    if (!stopped_ || killed_) return -1;
+    if (killed_ || (!stopping_ && !has_timeout())) return -1;
     const auto left =
         std::chrono::ceil<std::chrono::milliseconds>(deadline_ - Clock::now()).count();
-    return static_cast<int>(std::max<long>(left, 0));
+    return static_cast<int>(std::clamp<long>(left, 0, kLongestWait));
   }
 
  private:
+  bool has_timeout() const noexcept { return policy_.timeout.count() > 0; }
+  bool is_over() const noexcept { return has_timeout() && Clock::now() >= deadline_; }
+
   const ChildProcess& init_;
   const StopPolicy& policy_;
-  Clock::time_point deadline_ = {};  // once stopped
-  bool stopped_ = false;
+  Clock::time_point deadline_ = Clock::now() + policy_.timeout;  // then of the grace
+  bool stopping_ = false;
+  bool asked_ = false;  // from outside
   bool killed_ = false;
 };
 
@@ -112,7 +120,7 @@ Outcome supervise(ChildProcess init, base::FileDescriptor status,
   }
   for (const std::unique_ptr<Flow>& flow : flows) flow->finish();
   init.wait();
-  return {read_records(status.get()), stopper.stopped()};
+  return {read_records(status.get()), stopper.stopped(), stopper.timed_out()};
 }
 
 }  // namespace strake::sandbox

@@ -18,6 +18,7 @@ namespace strake::sandbox {
 struct Outcome {
   std::vector<StatusRecord> records;  // as init and the set-up code sent them
   bool stopped = false;               // ended because it was asked to
+  bool timed_out = false;             // ended because its time was over
 };
 
 /// When a step is stopped from outside.
@@ -26,6 +27,7 @@ struct StopPolicy {
   std::stop_token urgent;  // no grace for what is being stopped
   std::chrono::milliseconds grace{10'000};
   bool at_terminal = false;  // SIGHUP with the SIGTERM
+  std::chrono::milliseconds timeout{0};  // after that it is stopped, as by `polite`; 0: never
 };
 
 /// Lets `flows` go on and waits until `init`, and with it every process of the step, is dead.

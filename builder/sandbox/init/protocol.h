@@ -8,6 +8,7 @@ namespace strake::sandbox {
 
 /// Where the start of a step can fail; `completed` is the record of a command that ran.
 enum class Phase : std::uint32_t {
+  enter_group,
   isolate_mounts,
   map_users,
   register_emulator,
