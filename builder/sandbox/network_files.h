@@ -10,7 +10,8 @@ namespace strake::sandbox {
 std::string hosts_file(const Spec& spec);
 
 /// Content of the step's /etc/resolv.conf: what the spec says, else the host's. Without a network
-/// there is nobody to ask, so name servers are left out.
+/// there is nobody to ask, so name servers are left out; in a private one the program that connects
+/// it answers.
 std::string resolver_file(const Spec& spec);
 
 }  // namespace strake::sandbox

@@ -80,7 +80,7 @@ STRAKE_AFTER_CLONE void place(Descriptors descriptors) noexcept {
   ::close(plan.ready_read);
   place(plan.descriptors);
   close_above(kDescriptors - 1);
-  const int ready = plan.descriptors[1] >= 0 && plan.descriptors[3] < 0 ? 1 : 3;
+  const int ready = plan.descriptors[3] < 0 ? 1 : 3;
   pollfd builder{ready, 0, 0};  // it may have died before the signal was armed
   if (::poll(&builder, 1, 0) > 0 && (builder.revents & POLLERR) != 0) ::_exit(1);
   ::setsid();  // Ctrl-C is for the builder, which still needs the network to stop the step
@@ -161,16 +161,22 @@ const char* NetworkProgram::name_server() const noexcept {
   return kind == Kind::pasta ? "169.254.1.1" : "10.0.2.3";
 }
 
+NameServer name_server_of(const Spec& spec) noexcept {
+  return spec.resolver.servers.empty() ? NameServer::program : NameServer::none;
+}
+
 NetworkProgram find_network_program() {
   for (const auto kind : {NetworkProgram::Kind::pasta, NetworkProgram::Kind::slirp4netns}) {
     std::string path = find_in_path(name_of(kind));
     if (path.empty()) continue;
-    if (::access(kTunnelDevice, R_OK | W_OK) != 0)
+    if (::access(kTunnelDevice, R_OK | W_OK) != 0) {
+      const int error = errno;
       throw Error(ErrorCode::unsupported,
                   "cannot give steps a private network: " +
-                      std::string(base::system_error(errno, "open", kTunnelDevice).what()))
-          .hint(errno == ENOENT ? "load the kernel's module tun, or pass the device in"
+                      std::string(base::system_error(error, "open", kTunnelDevice).what()))
+          .hint(error == ENOENT ? "load the kernel's module tun, or pass the device in"
                                 : "let this user open it: chmod 666 /dev/net/tun");
+    }
     return {kind, std::move(path)};
   }
   throw Error(ErrorCode::unsupported,
@@ -203,14 +209,14 @@ std::vector<std::string> network_arguments(const NetworkProgram& program, NameSe
   return words;
 }
 
-OutwardNetwork::OutwardNetwork(const NetworkProgram& program, NameServer name_server,
-                               pid_t process) {
+OutwardNetwork::OutwardNetwork(const NetworkProgram& program, const Spec& spec, pid_t process) {
   const std::string path = "/proc/" + std::to_string(process) + "/ns/net";
   const FileDescriptor network(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!network) throw base::system_error(errno, "open", path);
   base::Pipe ready = base::make_pipe(), messages = base::make_pipe();
 
-  std::vector<std::string> words = network_arguments(program, name_server, ::geteuid() == 0);
+  std::vector<std::string> words =
+      network_arguments(program, name_server_of(spec), ::geteuid() == 0);
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);

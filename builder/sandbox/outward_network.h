@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "builder/sandbox/child_process.h"
+#include "builder/sandbox/sandbox.h"
 
 namespace strake::sandbox {
 
@@ -27,6 +28,7 @@ NetworkProgram find_network_program();
 /// Whether the program answers name queries itself. Not if the user names servers: pasta would
 /// answer in the place of those that are the host's, too.
 enum class NameServer { program, none };
+NameServer name_server_of(const Spec& spec) noexcept;
 
 /// The words of the command line for `program`. It takes the namespace as descriptor 0.
 std::vector<std::string> network_arguments(const NetworkProgram& program, NameServer name_server,
@@ -35,9 +37,9 @@ std::vector<std::string> network_arguments(const NetworkProgram& program, NameSe
 /// A running network program. It ends with this object, and with the builder.
 class OutwardNetwork {
  public:
-  /// Connects the network namespace of `process`, and returns when it can be used. Throws
-  /// Error(unsupported) with what the program said if that fails.
-  OutwardNetwork(const NetworkProgram& program, NameServer name_server, pid_t process);
+  /// Connects the network namespace of `process`, which is to run `spec`, and returns when it can
+  /// be used. Throws Error(unsupported) with what the program said if that fails.
+  OutwardNetwork(const NetworkProgram& program, const Spec& spec, pid_t process);
 
  private:
   ChildProcess guard_;
