@@ -44,6 +44,12 @@ CapabilitySet own_capabilities() {
   return set;
 }
 
+CapabilitySet chroot_capabilities(CapabilitySet set) {
+  for (const int capability : {CAP_SYS_CHROOT, CAP_MKNOD, CAP_SYS_PTRACE, CAP_NET_RAW})
+    set &= ~(CapabilitySet{1} << capability);
+  return set & own_capabilities();
+}
+
 bool has_capability(CapabilitySet set, int capability) noexcept {
   return (set >> capability & 1) != 0;
 }

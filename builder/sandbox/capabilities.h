@@ -18,6 +18,10 @@ CapabilitySet step_capabilities() noexcept;
 CapabilitySet own_capabilities();
 bool has_capability(CapabilitySet set, int capability) noexcept;
 
+/// What is left of `set` for a step in a plain chroot: nothing that leads out of it (SYS_CHROOT,
+/// MKNOD, SYS_PTRACE) or to its neighbours (NET_RAW), and nothing that this process lacks.
+CapabilitySet chroot_capabilities(CapabilitySet set);
+
 /// All that this program knows of.
 CapabilitySet all_capabilities() noexcept;
 /// "SYS_ADMIN" of "sys_admin" and "CAP_SYS_ADMIN" alike. nullopt: there is none of this name.

@@ -18,6 +18,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 
 #include "layers/base/error.h"
 #include "layers/base/fd.h"
@@ -186,7 +187,7 @@ bool is_denied(const Denied& call, CapabilitySet granted) {
   return call.unless == kNever || !has_capability(granted, call.unless);
 }
 
-std::vector<FilterInstruction> build(CapabilitySet granted) {
+std::vector<FilterInstruction> build(CapabilitySet granted, Neighbours neighbours) {
   const Filter filter(::seccomp_init(SCMP_ACT_ALLOW));
   if (!filter) check(-ENOMEM, "init");
   check(::seccomp_attr_set(filter.get(), SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(EPERM)),
@@ -199,6 +200,9 @@ std::vector<FilterInstruction> build(CapabilitySet granted) {
 
   for (const Denied& call : kDenied)
     if (is_denied(call, granted)) refuse(filter, call.name.data(), EPERM);
+  if (neighbours == Neighbours::visible)
+    for (const char* call : {"ptrace", "process_vm_readv", "process_vm_writev"})
+      refuse(filter, call, EPERM);
   if (!has_capability(granted, CAP_SYS_ADMIN)) refuse_namespaces(filter);
   refuse_families(filter);
   refuse_personalities(filter);
@@ -219,12 +223,14 @@ std::span<const std::string_view> denied_system_calls() {
   return names;
 }
 
-const std::vector<FilterInstruction>& seccomp_profile(CapabilitySet granted) {
+const std::vector<FilterInstruction>& seccomp_profile(CapabilitySet granted,
+                                                      Neighbours neighbours) {
+  using Kind = std::pair<CapabilitySet, Neighbours>;
   static std::mutex mutex;
-  static std::map<CapabilitySet, std::vector<FilterInstruction>> programs;  // addresses stay
+  static std::map<Kind, std::vector<FilterInstruction>> programs;  // addresses stay
   const std::lock_guard lock(mutex);
-  std::vector<FilterInstruction>& program = programs[granted];
-  if (program.empty()) program = build(granted);
+  std::vector<FilterInstruction>& program = programs[{granted, neighbours}];
+  if (program.empty()) program = build(granted, neighbours);
   return program;
 }
 

@@ -20,6 +20,10 @@ struct FilterInstruction {
 /// arguments.
 std::span<const std::string_view> denied_system_calls();
 
+/// Whether a step sees other processes than its own: then it may not look into any (ptrace,
+/// process_vm_readv, process_vm_writev).
+enum class Neighbours { hidden, visible };
+
 /// The filter for steps: everything is allowed but denied_system_calls(), new namespaces,
 /// personalities that weaken the process, socket families AF_ALG and AF_VSOCK, and input injection
 /// into terminals; clone3 does not exist (its flags cannot be looked at, and libc falls back). It
@@ -27,6 +31,7 @@ std::span<const std::string_view> denied_system_calls();
 /// granted capability is there for is allowed, as docker does: mounts and namespaces with
 /// CAP_SYS_ADMIN. Built on first use, then shared; thread-safe. Throws Error(unsupported) if the
 /// library cannot build it.
-const std::vector<FilterInstruction>& seccomp_profile(CapabilitySet granted = step_capabilities());
+const std::vector<FilterInstruction>& seccomp_profile(CapabilitySet granted = step_capabilities(),
+                                                      Neighbours neighbours = Neighbours::hidden);
 
 }  // namespace strake::sandbox

@@ -174,6 +174,8 @@ class Signals final : public Flow {
     const int signal = std::to_integer<int>(number);
     if (signal == SIGWINCH && interaction_.window_fd >= 0 && terminal_ >= 0)
       copy_window_size(interaction_.window_fd, terminal_);
+    else if (signal == SIGKILL)
+      init.kill();
     else
       init.signal(signal);
   }
