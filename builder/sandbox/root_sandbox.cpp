@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "builder/sandbox/capabilities.h"
 #include "builder/sandbox/cgroup.h"
@@ -15,6 +16,7 @@
 #include "builder/sandbox/kernel_mounts.h"
 #include "builder/sandbox/oom_watch.h"
 #include "builder/sandbox/outward_network.h"
+#include "builder/sandbox/owners/owner_supervisor.h"
 #include "builder/sandbox/step_outcome.h"
 #include "builder/sandbox/step_program.h"
 #include "builder/sandbox/step_start.h"
@@ -63,7 +65,9 @@ ChildProcess start(ChildPlan& plan, int flags, const std::function<void(pid_t)>&
 
 RootSandbox::RootSandbox(std::chrono::milliseconds grace)
     // Only in a user namespace can the kernel refuse it.
-    : own_proc_(is_first_user_namespace() || can_mount_proc()), grace_(grace) {
+    : own_proc_(is_first_user_namespace() || can_mount_proc()),
+      supervision_(needed_supervision()),
+      grace_(grace) {
   if (!has_capability(own_capabilities(), CAP_SYS_ADMIN))
     throw Error(ErrorCode::unsupported, "cannot run steps without CAP_SYS_ADMIN")
         .hint("run as root");
@@ -77,7 +81,7 @@ void RootSandbox::check_runnable(const std::string& architecture) const {
 ExitStatus RootSandbox::run(const Spec& spec, base::ByteSink& output, std::stop_token stop) {
   if (stop.stop_requested()) throw Error(ErrorCode::cancelled, "step stopped");
   const Emulation emulation = find_emulation(spec.architecture);
-  const FileDescriptor init_plan = make_init_plan(spec);
+  const FileDescriptor init_plan = make_init_plan(spec, Confinement::namespaces, supervision_);
   // Outlives all processes of the step: its destructor takes the mount points away.
   const RootAssembly root(spec, devices_);
   const DetachedMount proc = own_proc_ ? DetachedMount() : copy_host_proc();
@@ -99,6 +103,13 @@ ExitStatus RootSandbox::run(const Spec& spec, base::ByteSink& output, std::stop_
   plan.plan_fd = init_plan.get();
   if (!emulation.registration.empty()) plan.binfmt = emulation.registration.c_str();
 
+  // Outlives all processes of the step too: it answers them.
+  std::optional<OwnerSupervisor> owners;
+  if (supervision_ != Supervision::none) {
+    owners.emplace(supervision_, credentials_of(spec.uid, spec.gid, groups_of(spec)));
+    plan.supervisor_fd = owners->channel();
+  }
+
   const Cgroup group(spec.resources);
   plan.groups = group.entries();
   std::optional<OutwardNetwork> network;
@@ -110,6 +121,7 @@ ExitStatus RootSandbox::run(const Spec& spec, base::ByteSink& output, std::stop_
   ChildProcess init = start(plan, namespace_flags(spec, emulation), connect);
   // The child has its own copies; with ours the pipes would never end.
   status_pipe.write_end.reset();
+  if (owners) owners->close_channel();
   streams.close_far_ends();
   const Outcome outcome =
       supervise(std::move(init), std::move(status_pipe.read_end), streams.flows(),
@@ -124,10 +136,6 @@ ExitStatus RootSandbox::run(const Spec& spec, base::ByteSink& output, std::stop_
   });
   add_limits_met(status, group, machine);
   return status;
-}
-
-std::unique_ptr<Sandbox> make_sandbox() {
-  return std::make_unique<RootSandbox>();
 }
 
 }  // namespace strake::sandbox

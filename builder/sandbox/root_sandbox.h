@@ -4,6 +4,7 @@
 #include <string>
 
 #include "builder/sandbox/emulation.h"
+#include "builder/sandbox/owners/calls.h"
 #include "builder/sandbox/root_assembly.h"
 #include "builder/sandbox/sandbox.h"
 #include "builder/sandbox/supervisor.h"
@@ -26,6 +27,7 @@ class RootSandbox final : public Sandbox {
 
  private:
   bool own_proc_;  // else steps get the builder's
+  Supervision supervision_;
   HostDevices devices_;
   base::FileDescriptor init_program_;
   std::chrono::milliseconds grace_;

@@ -242,6 +242,7 @@ class Child {
     const int keep = keep_fd_ >= 0 ? out_of_the_way(keep_fd_) : -1;
     const int root = plan_.in_chroot ? out_of_the_way(plan_.root_fd) : -1;
     const int files = plan_.files_fd >= 0 ? out_of_the_way(plan_.files_fd) : -1;
+    const int supervisor = plan_.supervisor_fd >= 0 ? out_of_the_way(plan_.supervisor_fd) : -1;
     place(status, kStatusFd);
     place(input, 0);
     place(output, 1);
@@ -250,6 +251,7 @@ class Child {
     place_or_close(keep, kKeepFd);
     place_or_close(root, kRootFd);
     place_or_close(files, kFilesFd);
+    place_or_close(supervisor, kSupervisorFd);
 
     char name[] = "strake-init";
     char* const argv[] = {name, nullptr};

@@ -38,8 +38,9 @@ struct ChildPlan {
   bool own_network = false;
   bool guarded = true;  // parts of /proc and /sys are hidden or read-only
   int stdin_fd = -1, stdout_fd = -1, stderr_fd = -1;
-  int program_fd = -1;  // the init executable
-  int plan_fd = -1;     // its InitPlan
+  int program_fd = -1;     // the init executable
+  int plan_fd = -1;        // its InitPlan
+  int supervisor_fd = -1;  // takes the listener of InitPlan::supervised; -1: there is none
   /// Without namespaces nothing is attached, and init changes the root of the command itself.
   bool in_chroot = false;
   int files_fd = -1;  // then: a Landlock ruleset; -1: none

@@ -65,13 +65,19 @@ PlanLimit limit_of(const Ulimit& ulimit) {
 
 /// No core dumps (they would land in the layer), and as many open files as docker allows, unless
 /// the builder itself may have fewer and may not raise that.
-std::vector<PlanLimit> limits_of(const Spec& spec) {
+std::vector<PlanLimit> limits_of(const Spec& spec, Supervision supervision) {
   struct rlimit own {};
   ::getrlimit(RLIMIT_NOFILE, &own);
   const rlim_t hard = std::min(kMostOpenFiles, own.rlim_max);
   std::vector<PlanLimit> limits{{RLIMIT_CORE, 0, 0},
                                 {RLIMIT_NOFILE, std::min(kOpenFiles, hard), hard}};
   for (const Ulimit& ulimit : spec.ulimits) limits.push_back(limit_of(ulimit));
+  if (supervision == Supervision::owners) {
+    // Says who a process is: see CredentialTable.
+    std::erase_if(limits, [](const PlanLimit& limit) { return limit.resource == RLIMIT_RTTIME; });
+    ::getrlimit(RLIMIT_RTTIME, &own);
+    limits.push_back({RLIMIT_RTTIME, own.rlim_max, own.rlim_max});
+  }
   return limits;
 }
 
@@ -79,13 +85,6 @@ std::string_view path_of(const Spec& spec) {
   for (const std::string& variable : spec.env)
     if (variable.starts_with("PATH=")) return std::string_view(variable).substr(5);
   return kDefaultPath;
-}
-
-std::vector<gid_t> groups_of(const Spec& spec) {
-  std::vector<gid_t> groups{spec.gid};
-  for (const gid_t group : spec.groups)
-    if (std::find(groups.begin(), groups.end(), group) == groups.end()) groups.push_back(group);
-  return groups;
 }
 
 /// What the command has at most. A capability that the builder lacks is not to be had.
@@ -169,22 +168,38 @@ FileDescriptor make_init_program() {
   return program;
 }
 
-FileDescriptor make_init_plan(const Spec& spec) {
+std::vector<gid_t> groups_of(const Spec& spec) {
+  std::vector<gid_t> groups{spec.gid};
+  for (const gid_t group : spec.groups)
+    if (std::find(groups.begin(), groups.end(), group) == groups.end()) groups.push_back(group);
+  return groups;
+}
+
+FileDescriptor make_init_plan(const Spec& spec, Confinement confinement,
+                              Supervision supervision) {
   if (spec.argv.empty()) throw Error(ErrorCode::invalid_input, "no command to run");
   PlanWriter writer;
   InitPlan plan;
   plan.uid = spec.uid;
   plan.gid = spec.gid;
   plan.fixed_ids = count_ids(own_user_map()) == 1 ? 1 : 0;
+  if (supervision == Supervision::owners)
+    plan.uid = plan.gid = 0;  // the supervisor knows who the command believes to be
   if (plan.fixed_ids == 0) require_ids(spec);
   plan.interactive = spec.interaction ? 1 : 0;
   plan.terminal = spec.interaction && spec.interaction->terminal ? 1 : 0;
   plan.no_new_privileges = spec.no_new_privileges ? 1 : 0;
   plan.capabilities = capabilities_of(spec);
+  const bool in_chroot = confinement == Confinement::chroot;
+  plan.in_chroot = in_chroot ? 1 : 0;
+  if (in_chroot) plan.capabilities = chroot_capabilities(plan.capabilities);
   plan.groups = writer.array(groups_of(spec));
-  plan.limits = writer.array(limits_of(spec));
+  plan.limits = writer.array(limits_of(spec, supervision));
   if (!spec.insecure && !spec.all_system_calls)
-    plan.filter = writer.array(seccomp_profile(plan.capabilities));
+    plan.filter = writer.array(seccomp_profile(
+        plan.capabilities, in_chroot ? Neighbours::visible : Neighbours::hidden));
+  if (supervision != Supervision::none)
+    plan.supervised = writer.array(supervision_filter(supervision));
   plan.argv = writer.strings(spec.argv);
   plan.env = writer.strings(spec.env);
   plan.candidates = writer.strings(command_candidates(spec));

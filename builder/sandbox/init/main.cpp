@@ -18,6 +18,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -193,6 +194,41 @@ void install_filter(InitPlan* plan) noexcept {
   require(system_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program), Phase::install_filter);
 }
 
+/// The end of a filter at which the builder answers calls.
+void send_listener(long listener) noexcept {
+  char byte = 0;
+  iovec content{&byte, 1};
+  alignas(cmsghdr) unsigned char control[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &content;
+  message.msg_iovlen = 1;
+  message.msg_control = control;
+  message.msg_controllen = sizeof control;
+  cmsghdr* header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(sizeof(int));
+  *reinterpret_cast<int*>(CMSG_DATA(header)) = static_cast<int>(listener);
+  require(system_call(SYS_sendmsg, kSupervisorFd, &message, MSG_NOSIGNAL), Phase::install_filter);
+  system_call(SYS_close, listener);
+  system_call(SYS_close, kSupervisorFd);
+}
+
+/// From here on the builder answers calls; it finds out who the command is.
+void install_supervised_filter(InitPlan* plan) noexcept {
+  // A signal does not interrupt a call that is being answered: it would be made twice. The kernel
+  // knows that since 5.19.
+  constexpr long kNewListener = SECCOMP_FILTER_FLAG_NEW_LISTENER, kUninterrupted = 1 << 5;
+  sock_fprog program{static_cast<unsigned short>(plan->supervised.count),
+                     at<sock_filter>(plan, plan->supervised.offset)};
+  long listener =
+      system_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, kNewListener | kUninterrupted, &program);
+  if (listener == -EINVAL)
+    listener = system_call(SYS_seccomp, SECCOMP_SET_MODE_FILTER, kNewListener, &program);
+  require(listener, Phase::install_filter);
+  send_listener(listener);
+}
+
 /// "(unreachable)..." would mean a working directory outside of the root.
 void check_directory() noexcept {
   char path[4096];
@@ -239,6 +275,7 @@ void check_directory() noexcept {
   if (plan->in_chroot != 0) restrict_files();
   // While still privileged: without privileges a filter needs no_new_privs, which breaks sudo.
   if (plan->filter.count != 0) install_filter(plan);
+  if (plan->supervised.count != 0) install_supervised_filter(plan);
   if (plan->fixed_ids == 0)
     require(system_call(SYS_setresuid, plan->uid, plan->uid, plan->uid), Phase::set_user);
   set_capabilities(plan);

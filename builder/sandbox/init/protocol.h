@@ -48,10 +48,11 @@ struct StatusRecord {
 /// Descriptors of the init process besides 0, 1 and 2.
 inline constexpr int kStatusFd = 3;
 inline constexpr int kPlanFd = 4;
-inline constexpr int kKeepFd = 5;   // kept open as long as the step lives, where there is one
-inline constexpr int kRootFd = 6;   // of the command, and what it may use: without namespaces
-inline constexpr int kFilesFd = 7;  // (InitPlan::in_chroot)
-inline constexpr int kFirstUnusedFd = 8;
+inline constexpr int kKeepFd = 5;        // kept open as long as the step lives, where there is one
+inline constexpr int kRootFd = 6;        // of the command, and what it may use: without namespaces
+inline constexpr int kFilesFd = 7;       // (InitPlan::in_chroot)
+inline constexpr int kSupervisorFd = 8;  // socket that takes the listener of InitPlan::supervised
+inline constexpr int kFirstUnusedFd = 9;
 
 /// What tells an init without namespaces that the step is to end at once.
 inline constexpr int kEndSignal = 10;  // SIGUSR1
@@ -70,7 +71,7 @@ struct PlanArray {
 struct InitPlan {
   std::uint64_t size_bytes = 0;
   std::uint32_t uid = 0, gid = 0;
-  std::uint32_t fixed_ids = 0;     // there is no id but 0: user and groups stay as they are
+  std::uint32_t fixed_ids = 0;    // there is no id but 0: user and groups stay as they are
   std::uint32_t interactive = 0;  // signals from outside are for the command alone
   std::uint32_t terminal = 0;     // its stdin is to be its controlling terminal
   /// There is no namespace around init: it changes the root of the command itself, collects and
@@ -82,6 +83,7 @@ struct InitPlan {
   PlanArray groups;                // uint32_t
   PlanArray limits;                // PlanLimit
   PlanArray filter;                // struct sock_filter
+  PlanArray supervised;            // the same: sends calls to the builder, which answers them
   PlanArray argv, env;
   PlanArray candidates;  // files to try in this order
   std::uint64_t working_dir = 0;

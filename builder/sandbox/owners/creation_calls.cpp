@@ -43,7 +43,7 @@ int plan_of_openat2(const Request& request, Plan& plan) {
   struct open_how how {};
   if (request.word(3) < sizeof how) return EINVAL;
   const int error =
-      request.caller.read(request.word(2), std::as_writable_bytes(std::span(&how, 1)));
+      request.thread.read(request.word(2), std::as_writable_bytes(std::span(&how, 1)));
   if (error != 0) return error;
   if (how.resolve != 0) return EOPNOTSUPP;
   plan.flags = static_cast<int>(how.flags);
@@ -121,7 +121,7 @@ int find_owner(const Credentials& who, const FileDescriptor& parent, RecordedOwn
 
 int find_place(const Request& request, const Plan& plan, const Credentials& who,
                const std::string& path, Place& place) {
-  const int error = request.caller.open_parent(plan.directory, path, place.parent, place.name);
+  const int error = request.thread.open_parent(plan.directory, path, place.parent, place.name);
   return error != 0 ? error : find_owner(who, place.parent, place.owner);
 }
 
@@ -141,10 +141,10 @@ Answer make_unnamed(const Request& request, const Plan& plan, const Credentials&
                     const std::string& path) {
   FileDescriptor directory;
   RecordedOwner owner;
-  if (request.caller.open(plan.directory, path, LastSymlink::follow, directory) != 0 ||
+  if (request.thread.open(plan.directory, path, LastSymlink::follow, directory) != 0 ||
       find_owner(who, directory, owner) != 0 || owner == RecordedOwner() || !request.still_waits())
     return Answer::proceed();
-  request.caller.take_umask();
+  request.thread.take_umask();
   FileDescriptor file(::openat(directory.get(), ".", plan.flags | O_CLOEXEC, plan.mode));
   if (!file) return Answer::error(errno);
   if (const int error = change_record(file, S_IFREG, owner); error != 0)
@@ -198,7 +198,7 @@ Answer open_new(const Request& request, const Plan& plan, const Credentials& who
       place.owner == RecordedOwner() || !request.still_waits())
     return Answer::proceed();
 
-  request.caller.take_umask();
+  request.thread.take_umask();
   const auto create = [&] {
     constexpr int kNew = O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
     return FileDescriptor(
@@ -225,7 +225,7 @@ Answer make_device(const Request& request, const Plan& plan, const Place& place)
   owner.mode = (plan.mode & S_IFMT) | (plan.mode & 07777);
   owner.device_major = major(plan.device);
   owner.device_minor = minor(plan.device);
-  request.caller.take_umask();
+  request.thread.take_umask();
   const FileDescriptor file(::openat(place.parent.get(), place.name.c_str(),
                                      O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                                      plan.mode & 07777));
@@ -244,10 +244,10 @@ int make_other(const Request& request, const Plan& plan, const Place& place) {
   const char* name = place.name.c_str();
   if (plan.kind == Plan::Kind::symlink) {
     std::string target;
-    if (const int error = request.caller.read_path(plan.target, target); error != 0) return error;
+    if (const int error = request.thread.read_path(plan.target, target); error != 0) return error;
     return ::symlinkat(target.c_str(), parent, name) == 0 ? 0 : errno;
   }
-  request.caller.take_umask();
+  request.thread.take_umask();
   if (plan.kind == Plan::Kind::directory)
     return ::mkdirat(parent, name, plan.mode & 07777) == 0 ? 0 : errno;
   return ::mknodat(parent, name, plan.mode, 0) == 0 ? 0 : errno;
@@ -273,7 +273,7 @@ Answer make(const Request& request, const Plan& plan, const Credentials& who,
 Answer make_file(const Request& request, const Credentials& who) {
   Plan plan;
   std::string path;
-  if (plan_of(request, plan) != 0 || request.caller.read_path(plan.path, path) != 0 || path.empty())
+  if (plan_of(request, plan) != 0 || request.thread.read_path(plan.path, path) != 0 || path.empty())
     return Answer::proceed();
   return plan.kind == Plan::Kind::file ? open_new(request, plan, who, path)
                                        : make(request, plan, who, path);

@@ -20,7 +20,7 @@ int write_ids(const Request& request, const Ids& ids) {
   const std::array<std::uint32_t, 3> values = {ids.real, ids.effective, ids.saved};
   for (int i = 0; i < 3; ++i) {
     const auto value = std::as_bytes(std::span(values).subspan(static_cast<std::size_t>(i), 1));
-    if (const int error = request.caller.write(request.word(i), value); error != 0) return error;
+    if (const int error = request.thread.write(request.word(i), value); error != 0) return error;
   }
   return 0;
 }
@@ -32,7 +32,7 @@ Answer tell_groups(const Request& request, const Credentials& who) {
   if (room == 0 || count == 0) return Answer::result(count);
   if (room < count) return Answer::error(EINVAL);
   const int error =
-      request.caller.write(request.word(1), std::as_bytes(std::span(who.supplementary)));
+      request.thread.write(request.word(1), std::as_bytes(std::span(who.supplementary)));
   return error == 0 ? Answer::result(count) : Answer::error(error);
 }
 
@@ -43,7 +43,7 @@ int set_groups(const Request& request, Credentials& who) {
   std::vector<std::uint32_t> groups(count);
   if (count != 0)
     if (const int error =
-            request.caller.read(request.word(1), std::as_writable_bytes(std::span(groups)));
+            request.thread.read(request.word(1), std::as_writable_bytes(std::span(groups)));
         error != 0)
       return error;
   who.supplementary = std::move(groups);
@@ -77,12 +77,12 @@ int assign(const Request& request, CredentialTable& table, const Credentials& be
            const Credentials& after) {
   if (after == before) return 0;
   if (!request.still_waits()) return ESRCH;
-  return table.assign(request.caller.thread(), after);
+  return table.assign(request.thread.id(), after);
 }
 
 /// setfsuid tells who it was, even if nothing changes.
 Answer change_file_system_id(const Request& request, CredentialTable& table) {
-  const Credentials& before = table.of(request.caller.thread());
+  const Credentials& before = table.of(request.thread.id());
   Credentials after = before;
   Ids& ids = request.call == Call::setfsuid ? after.users : after.groups;
   const std::uint32_t previous = set_file_system_id(ids, before.is_privileged(), request.id(0));
@@ -97,11 +97,11 @@ base::FileDescriptor open_program(const Request& request) {
   const int flags = at ? request.integer(4) : 0;
   std::string path;
   base::FileDescriptor program;
-  if (request.caller.read_path(request.word(at ? 1 : 0), path) != 0) return program;
+  if (request.thread.read_path(request.word(at ? 1 : 0), path) != 0) return program;
   if (path.empty() && (flags & AT_EMPTY_PATH) != 0)
-    request.caller.open_descriptor(directory, program);
+    request.thread.open_descriptor(directory, program);
   else if (!path.empty())
-    request.caller.open(directory, path, LastSymlink::follow, program);
+    request.thread.open(directory, path, LastSymlink::follow, program);
   return program;
 }
 
@@ -115,7 +115,7 @@ bool may_change_ids(const Request& request, const base::FileDescriptor& program)
   const base::FileDescriptor content(
       ::open(DescriptorName(program).c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
   if (!content || ::pread(content.get(), start.data(), start.size(), 0) != 2) return false;
-  return !(start[0] == '#' && start[1] == '!') && !request.caller.has_no_new_privileges();
+  return !(start[0] == '#' && start[1] == '!') && !request.thread.has_no_new_privileges();
 }
 
 }  // namespace
@@ -144,7 +144,7 @@ Answer tell_identity(const Request& request, const Credentials& who) {
 Answer change_identity(const Request& request, CredentialTable& table) {
   if (request.call == Call::setfsuid || request.call == Call::setfsgid)
     return change_file_system_id(request, table);
-  const Credentials& before = table.of(request.caller.thread());
+  const Credentials& before = table.of(request.thread.id());
   Credentials after = before;
   if (const int error = change(request, after); error != 0) return Answer::error(error);
   return Answer::of(assign(request, table, before, after));
@@ -162,7 +162,7 @@ Answer execute(const Request& request, CredentialTable& table) {
     if ((status.st_mode & S_ISUID) != 0) user = status.st_uid;
     if ((status.st_mode & S_ISGID) != 0 && (status.st_mode & S_IXGRP) != 0) group = status.st_gid;
   }
-  const Credentials& before = table.of(request.caller.thread());
+  const Credentials& before = table.of(request.thread.id());
   Credentials after = before;
   execute_as(after.users, user);
   execute_as(after.groups, group);

@@ -9,7 +9,7 @@ namespace strake::sandbox {
 Answer tell_identity(const Request& request, const Credentials& who);
 Answer change_identity(const Request& request, CredentialTable& table);
 
-/// execve: a set-user-id program makes its caller its owner.
+/// execve: a set-user-id program makes its thread its owner.
 Answer execute(const Request& request, CredentialTable& table);
 
 }  // namespace strake::sandbox

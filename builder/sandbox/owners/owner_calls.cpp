@@ -26,17 +26,17 @@ struct Target {
   int flags = 0;           // AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW
 };
 
-int open_target(const Caller& caller, const Target& target, FileDescriptor& file) {
+int open_target(const StepThread& thread, const Target& target, FileDescriptor& file) {
   std::string path;
   if (target.path != 0)
-    if (const int error = caller.read_path(target.path, path); error != 0) return error;
+    if (const int error = thread.read_path(target.path, path); error != 0) return error;
   if (path.empty())
     return target.path == 0 || (target.flags & AT_EMPTY_PATH) != 0
-               ? caller.open_descriptor(target.directory, file)
+               ? thread.open_descriptor(target.directory, file)
                : ENOENT;
   const LastSymlink symlink =
       (target.flags & AT_SYMLINK_NOFOLLOW) != 0 ? LastSymlink::keep : LastSymlink::follow;
-  return caller.open(target.directory, path, symlink, file);
+  return thread.open(target.directory, path, symlink, file);
 }
 
 struct Change {
@@ -91,14 +91,14 @@ Answer write_statx(const Request& request, const OwnedFile& owned) {
   status.stx_mode = static_cast<std::uint16_t>(seen.st_mode);
   status.stx_rdev_major = major(seen.st_rdev);
   status.stx_rdev_minor = minor(seen.st_rdev);
-  return Answer::of(request.caller.write(request.word(4), bytes_of(status)));
+  return Answer::of(request.thread.write(request.word(4), bytes_of(status)));
 }
 
 /// The C library's struct stat is the kernel's on all 64-bit machines.
 Answer write_stat(const Request& request, const OwnedFile& owned) {
   const int buffer = request.call == Call::newfstatat ? 2 : 1;
   const struct ::stat seen = owned.seen();
-  return Answer::of(request.caller.write(request.word(buffer), bytes_of(seen)));
+  return Answer::of(request.thread.write(request.word(buffer), bytes_of(seen)));
 }
 
 /// The names but ours, each with its end, as listxattr gives them.
@@ -120,7 +120,7 @@ Answer change_owner(const Request& request, const Credentials& who) {
   const auto [target, uid, gid] = change_of(request);
   OwnedFile owned;
   if ((uid == kUnchanged && gid == kUnchanged) ||
-      open_target(request.caller, target, owned.file) != 0 || look_up_owner(owned) != 0)
+      open_target(request.thread, target, owned.file) != 0 || look_up_owner(owned) != 0)
     return Answer::proceed();  // the kernel knows the error
   const struct ::stat before = owned.seen();
   if (const int error = check_change_of_owner(who, before.st_uid, before.st_gid, uid, gid);
@@ -142,7 +142,7 @@ Answer change_owner(const Request& request, const Credentials& who) {
 
 Answer report_status(const Request& request) {
   OwnedFile owned;
-  if (open_target(request.caller, target_of_stat(request), owned.file) != 0 ||
+  if (open_target(request.thread, target_of_stat(request), owned.file) != 0 ||
       look_up_owner(owned) != 0 || !owned.recorded || !request.still_waits())
     return Answer::proceed();
   return request.call == Call::statx ? write_statx(request, owned) : write_stat(request, owned);
@@ -153,7 +153,7 @@ Answer list_attributes(const Request& request) {
   if (request.call == Call::llistxattr) target.flags = AT_SYMLINK_NOFOLLOW;
   if (request.call == Call::flistxattr) target = {request.integer(0), 0, 0};
   OwnedFile owned;
-  if (open_target(request.caller, target, owned.file) != 0 || look_up_owner(owned) != 0 ||
+  if (open_target(request.thread, target, owned.file) != 0 || look_up_owner(owned) != 0 ||
       !owned.recorded)
     return Answer::proceed();
   std::vector<char> names(XATTR_LIST_MAX);
@@ -166,7 +166,7 @@ Answer list_attributes(const Request& request) {
   if (capacity == 0) return Answer::result(length);
   if (capacity < rest.size()) return Answer::error(ERANGE);
   if (!request.still_waits()) return Answer::proceed();
-  const int error = request.caller.write(request.word(1), std::as_bytes(std::span(rest)));
+  const int error = request.thread.write(request.word(1), std::as_bytes(std::span(rest)));
   return error == 0 ? Answer::result(length) : Answer::error(error);
 }
 

@@ -77,18 +77,16 @@ class Supervisor {
  private:
   Answer answer_to(const seccomp_notif& notification) {
     const std::optional<Call> call = find_call(notification.data.arch, notification.data.nr);
-    const auto thread = static_cast<pid_t>(notification.pid);
+    const auto id = static_cast<pid_t>(notification.pid);
     // 0: the thread is in no pid namespace of ours; its root would be unknown too.
-    if (!call || thread == 0) return Answer::proceed();
-    if (paths_.enter_root_of(thread) != 0) return Answer::proceed();
-    const Caller caller(paths_, thread);
-    return dispatch({*call, notification, caller, listener_});
+    if (!call || id == 0) return Answer::proceed();
+    if (paths_.enter_root_of(id) != 0) return Answer::proceed();
+    const StepThread thread(paths_, id);
+    return dispatch({*call, notification, thread, listener_});
   }
 
   Answer dispatch(const Request& request) {
-    const auto who = [&]() -> const Credentials& {
-      return credentials_.of(request.caller.thread());
-    };
+    const auto who = [&]() -> const Credentials& { return credentials_.of(request.thread.id()); };
     switch (request.call) {
       case Call::chown:
       case Call::lchown:
@@ -115,7 +113,7 @@ class Supervisor {
       case Call::symlinkat:
       case Call::mknod:
       case Call::mknodat:
-        if (supervision_ == Supervision::devices && !request.caller.is_root())
+        if (supervision_ == Supervision::devices && !request.thread.is_root())
           return Answer::proceed();
         return make_file(request, who());
       case Call::getuid:

@@ -6,9 +6,9 @@
 
 #include <cstdint>
 
-#include "builder/sandbox/owners/caller.h"
 #include "builder/sandbox/owners/calls.h"
 #include "builder/sandbox/owners/listener.h"
+#include "builder/sandbox/owners/step_thread.h"
 #include "layers/base/recorded_owner.h"
 
 namespace strake::sandbox {
@@ -17,7 +17,7 @@ namespace strake::sandbox {
 struct Request {
   Call call;
   const seccomp_notif& notification;
-  const Caller& caller;
+  const StepThread& thread;
   const Listener& listener;
 
   std::uint64_t word(int index) const noexcept { return notification.data.args[index]; }

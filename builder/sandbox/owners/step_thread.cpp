@@ -1,4 +1,4 @@
-#include "builder/sandbox/owners/caller.h"
+#include "builder/sandbox/owners/step_thread.h"
 
 #include <fcntl.h>
 #include <linux/openat2.h>
@@ -54,23 +54,23 @@ DescriptorName::DescriptorName(int fd) noexcept {
   std::snprintf(text_, sizeof text_, "%d", fd);
 }
 
-int Caller::read(std::uint64_t address, std::span<std::byte> to) const noexcept {
+int StepThread::read(std::uint64_t address, std::span<std::byte> to) const noexcept {
   const iovec local{to.data(), to.size()};
   const iovec remote{reinterpret_cast<void*>(address), to.size()};
-  const ssize_t count = ::process_vm_readv(thread_, &local, 1, &remote, 1, 0);
+  const ssize_t count = ::process_vm_readv(id_, &local, 1, &remote, 1, 0);
   if (count < 0) return errno;
   return static_cast<std::size_t>(count) == to.size() ? 0 : EFAULT;
 }
 
-int Caller::write(std::uint64_t address, std::span<const std::byte> from) const noexcept {
+int StepThread::write(std::uint64_t address, std::span<const std::byte> from) const noexcept {
   const iovec local{const_cast<std::byte*>(from.data()), from.size()};
   const iovec remote{reinterpret_cast<void*>(address), from.size()};
-  const ssize_t count = ::process_vm_writev(thread_, &local, 1, &remote, 1, 0);
+  const ssize_t count = ::process_vm_writev(id_, &local, 1, &remote, 1, 0);
   if (count < 0) return errno;
   return static_cast<std::size_t>(count) == from.size() ? 0 : EFAULT;
 }
 
-int Caller::read_path(std::uint64_t address, std::string& path) const {
+int StepThread::read_path(std::uint64_t address, std::string& path) const {
   // What lies behind the string may not be there, so not over the end of a page at once.
   constexpr std::size_t kPageBytes = 4096;
   std::array<char, PATH_MAX> text;
@@ -91,14 +91,14 @@ int Caller::read_path(std::uint64_t address, std::string& path) const {
 }
 
 /// A link of /proc/<thread>.
-int Caller::open_own(const char* what, FileDescriptor& file) const noexcept {
+int StepThread::open_own(const char* what, FileDescriptor& file) const noexcept {
   char name[48];
-  std::snprintf(name, sizeof name, "%d/%s", static_cast<int>(thread_), what);
+  std::snprintf(name, sizeof name, "%d/%s", static_cast<int>(id_), what);
   file = FileDescriptor(::openat(paths_.proc(), name, O_PATH | O_CLOEXEC));
   return file ? 0 : errno;
 }
 
-int Caller::open_descriptor(int descriptor, FileDescriptor& file) const noexcept {
+int StepThread::open_descriptor(int descriptor, FileDescriptor& file) const noexcept {
   if (descriptor == AT_FDCWD) return open_own("cwd", file);
   char name[24];
   std::snprintf(name, sizeof name, "fd/%d", descriptor);
@@ -107,19 +107,19 @@ int Caller::open_descriptor(int descriptor, FileDescriptor& file) const noexcept
 }
 
 /// Absolute paths need none.
-int Caller::open_start(int directory, const std::string& path, FileDescriptor& start) const {
+int StepThread::open_start(int directory, const std::string& path, FileDescriptor& start) const {
   return path.starts_with('/') ? 0 : open_descriptor(directory, start);
 }
 
-int Caller::open(int directory, const std::string& path, LastSymlink symlink,
-                 FileDescriptor& file) const {
+int StepThread::open(int directory, const std::string& path, LastSymlink symlink,
+                     FileDescriptor& file) const {
   FileDescriptor start;
   if (const int error = open_start(directory, path, start); error != 0) return error;
   return open_path(start.get(), path.c_str(), symlink == LastSymlink::keep ? O_NOFOLLOW : 0, file);
 }
 
-int Caller::open_parent(int directory, const std::string& path, FileDescriptor& parent,
-                        std::string& name) const {
+int StepThread::open_parent(int directory, const std::string& path, FileDescriptor& parent,
+                            std::string& name) const {
   std::string_view rest = path;
   while (rest.ends_with('/')) rest.remove_suffix(1);
   const std::size_t slash = rest.rfind('/') + 1;  // 0 without one
@@ -131,9 +131,9 @@ int Caller::open_parent(int directory, const std::string& path, FileDescriptor& 
   return open_path(start.get(), above.c_str(), O_DIRECTORY, parent);
 }
 
-std::string Caller::status_field(const char* name) const {
+std::string StepThread::status_field(const char* name) const {
   char path[32];
-  std::snprintf(path, sizeof path, "%d/status", static_cast<int>(thread_));
+  std::snprintf(path, sizeof path, "%d/status", static_cast<int>(id_));
   const FileDescriptor file(::openat(paths_.proc(), path, O_RDONLY | O_CLOEXEC));
   std::array<char, 4096> text;
   const ssize_t size = file ? ::read(file.get(), text.data(), text.size()) : -1;
@@ -146,18 +146,18 @@ std::string Caller::status_field(const char* name) const {
   return std::string(value.substr(0, value.find('\n')));
 }
 
-void Caller::take_umask() const {
+void StepThread::take_umask() const {
   const std::string field = status_field("Umask");
   if (!field.empty()) ::umask(static_cast<mode_t>(std::strtoul(field.c_str(), nullptr, 8)));
 }
 
-bool Caller::has_no_new_privileges() const {
+bool StepThread::has_no_new_privileges() const {
   return status_field("NoNewPrivs") == "1";
 }
 
-bool Caller::is_root() const noexcept {
+bool StepThread::is_root() const noexcept {
   char path[16];
-  std::snprintf(path, sizeof path, "%d", static_cast<int>(thread_));
+  std::snprintf(path, sizeof path, "%d", static_cast<int>(id_));
   struct ::stat status;
   return ::fstatat(paths_.proc(), path, &status, 0) == 0 && status.st_uid == 0;
 }

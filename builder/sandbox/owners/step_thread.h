@@ -49,11 +49,11 @@ class DescriptorName {
 enum class LastSymlink { follow, keep };
 
 /// A thread of the step that waits in a system call. Calls return 0 or errno.
-class Caller {
+class StepThread {
  public:
-  Caller(const StepPaths& paths, pid_t thread) : paths_(paths), thread_(thread) {}
+  StepThread(const StepPaths& paths, pid_t thread) : paths_(paths), id_(thread) {}
 
-  pid_t thread() const noexcept { return thread_; }
+  pid_t id() const noexcept { return id_; }
 
   int read(std::uint64_t address, std::span<std::byte> to) const noexcept;
   int write(std::uint64_t address, std::span<const std::byte> from) const noexcept;
@@ -81,7 +81,7 @@ class Caller {
   std::string status_field(const char* name) const;
 
   const StepPaths& paths_;
-  pid_t thread_;
+  pid_t id_;
 };
 
 /// openat of an O_PATH descriptor by a path as a step may give it. Returns 0 or errno.
