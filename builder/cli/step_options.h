@@ -23,6 +23,8 @@ class StepOptions {
   builder::StepSettings settings() const;
 
  private:
+  sandbox::ResourceLimits resources() const;
+
   std::optional<std::string> network_, hostname_, memory_, memory_swap_, cpus_, cpu_period_,
       cpu_quota_, cpu_shares_, cpuset_cpus_, cpuset_mems_, pids_limit_, shm_size_, timeout_, gpus_;
   std::vector<std::string> add_hosts_, dns_, dns_search_, dns_options_, ulimits_, cap_add_,
