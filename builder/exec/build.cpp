@@ -85,7 +85,9 @@ class Build {
       options.build_args = request_.build_args;
       options.labels = request_.labels;
       options.contexts = input_->named_contexts();
-      options.network = request_.network == RunNetwork::host;
+      options.network = request_.steps.network != sandbox::Network::none;
+      options.allow_host_network = request_.steps.network == sandbox::Network::host ||
+                                   request_.allow.host_network;
       options.allow_insecure = request_.allow.insecure;
       options.cache_mount_namespace = build_arg("BUILDKIT_CACHE_MOUNT_NS");
       options.hostname = build_arg("BUILDKIT_SANDBOX_HOSTNAME");
@@ -113,6 +115,18 @@ class Build {
     report_build_checks(input_->file(), graphs_.front(), options_.front(), images);
     for (std::size_t i = 0; i < graphs_.size(); ++i)
       plans_.push_back(plan::make_plan(graphs_[i], options_[i], images));
+    give_devices();
+  }
+
+  /// What --device and --gpus name goes to every RUN, as if each had asked for it itself.
+  void give_devices() {
+    for (const std::string& name : request_.steps.cdi_devices) {
+      request_.allow.devices.devices.push_back({.name = name});
+      for (plan::BuildPlan& plan : plans_)
+        for (plan::Step& step : plan.steps)
+          if (auto* run = std::get_if<plan::Run>(&step.operation))
+            run->devices.push_back({.name = name, .required = true});
+    }
   }
 
   /// An image for a machine that nothing here can stand in for is not worth pulling, if a RUN needs

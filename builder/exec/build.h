@@ -14,6 +14,7 @@
 #include "builder/exec/failed_step.h"
 #include "builder/exec/machine.h"
 #include "builder/exec/run_grants.h"
+#include "builder/exec/step_settings.h"
 #include "layers/base/digest.h"
 #include "layers/oci/descriptor.h"
 #include "layers/oci/reference.h"
@@ -28,8 +29,6 @@ enum class PullPolicy {
   never,    // offline
 };
 
-enum class RunNetwork { host, none };
-
 /// Where the result goes, one "-o".
 struct OutputSpec {
   enum class Kind { image, registry, oci, docker, tar, local };
@@ -42,7 +41,8 @@ struct OutputSpec {
 
 /// Rights that a build has only if the user grants them (--allow).
 struct Entitlements {
-  bool insecure = false;  // security.insecure: RUN --security=insecure
+  bool insecure = false;      // security.insecure: RUN --security=insecure
+  bool host_network = false;  // network.host: RUN --network=host in builds with another network
   DeviceGrants devices;   // device: RUN --device
 };
 
@@ -58,8 +58,7 @@ struct BuildRequest {
   std::string target;
   std::vector<oci::Platform> platforms;  // empty: this machine's
   std::vector<std::pair<std::string, std::string>> labels;
-  std::vector<std::pair<std::string, std::string>> add_hosts;  // name → address
-  RunNetwork network = RunNetwork::host;
+  StepSettings steps;
   std::vector<SecretSource> secrets;
   std::vector<AgentSource> agents;
   Entitlements allow;

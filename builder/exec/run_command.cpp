@@ -11,7 +11,6 @@ namespace strake::builder {
 namespace {
 
 using base::Error;
-using base::ErrorCode;
 
 /// A RUN's output on its way to the display.
 class OutputSink final : public base::ByteSink {
@@ -31,20 +30,6 @@ bool has_variable(const std::vector<std::string>& env, std::string_view name) {
   return false;
 }
 
-Error run_failed(const sandbox::ExitStatus& status) {
-  std::string what = "the command ";
-  if (!status.explanation.empty()) {
-    what = status.explanation + " (exit code " + std::to_string(status.code) + ")";
-  } else if (status.signal != 0) {
-    what += "was killed by signal " + std::to_string(status.signal);
-  } else {
-    what += "failed with exit code " + std::to_string(status.code);
-  }
-  Error error(ErrorCode::step_failed, what);
-  if (status.oom_killed) error.set_hint("the machine ran out of memory: give the build more");
-  return error;
-}
-
 sandbox::Spec spec_of(const plan::Run& run, const Account& account, const BuildRequest& request) {
   sandbox::Spec spec;
   spec.argv = run.argv;
@@ -56,10 +41,11 @@ sandbox::Spec spec_of(const plan::Run& run, const Account& account, const BuildR
   spec.groups.assign(account.groups.begin(), account.groups.end());
   spec.working_dir = run.working_dir;
   spec.architecture = run.architecture;
-  spec.extra_hosts = request.add_hosts;
-  if (!run.network || request.network == RunNetwork::none) spec.network = sandbox::Network::none;
-  spec.insecure = run.insecure;
   if (!run.hostname.empty()) spec.hostname = run.hostname;
+  apply(request.steps, spec);
+  if (!run.network) spec.network = sandbox::Network::none;
+  if (run.host_network) spec.network = sandbox::Network::host;
+  spec.insecure = run.insecure;
   return spec;
 }
 
@@ -91,6 +77,7 @@ void run_command(const plan::Run& run, const layers::MountStack& root, const Mou
   const RunMounts mounts(run, sources, machine, {secrets, request.agents}, stop, note);
   mounts.add_to(spec);
   const auto device_files = add_devices(run, devices, spec, note);
+  const auto host_device_files = add_host_devices(request.steps, spec);
   for (const plan::InlineFile& script : run.scripts)
     spec.mounts.push_back(sandbox::InlineFile{
         .target = "/dev/pipes/" + script.name, .content = script.content, .mode = 0755});
@@ -100,7 +87,7 @@ void run_command(const plan::Run& run, const layers::MountStack& root, const Mou
   const sandbox::ExitStatus status = machine.sandbox.run(spec, output, stop);
   output.finish();
   if (status.success()) return;
-  const Error error = run_failed(status);
+  const Error error = failure(status, request.steps);
   if (request.on_failed_step)
     request.on_failed_step({error, task, spec, run.shell, machine.sandbox, stop});
   throw error;

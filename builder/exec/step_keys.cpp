@@ -114,6 +114,12 @@ cache::SelectedFile selected_file(const SelectedEntry& entry, std::string path,
   return file;
 }
 
+std::string_view network_of(const plan::Run& run, const BuildRequest& request) {
+  if (!run.network) return "none";
+  const bool host = run.host_network || request.steps.network == sandbox::Network::host;
+  return host ? "host" : "private";
+}
+
 /// Which secret, but not its content: that may change without making the result another one.
 void add_mount_fields(KeyBuilder& key, const plan::Mount& mount, const std::string& source) {
   const dockerfile::Mount& options = mount.options;
@@ -181,9 +187,9 @@ StepKey run_key(const plan::Run& run, const base::ChainId& below,
   for (const dockerfile::RunDevice& device : run.devices) key.field("device", device.name);
   if (run.insecure) key.field("security", "insecure");
   if (!run.hostname.empty()) key.field("hostname", run.hostname);
-  key.field("network", run.network && request.network == RunNetwork::host ? "host" : "none");
+  key.field("network", network_of(run, request));
   key.field("architecture", run.architecture);
-  for (const auto& [name, address] : request.add_hosts) key.field("host", name);
+  add_fields(request.steps, key);
   add_epoch(key, request);
   return finish(std::move(key));
 }

@@ -22,8 +22,8 @@ struct StepKey {
 };
 
 /// Everything that can change what a RUN does: the file system below, command, environment (but
-/// predefined proxy variables), user, directory, here-documents, network, host names, architecture,
-/// mounts, and SOURCE_DATE_EPOCH, which is in the layer's times. `sources` says, by position, what
+/// predefined proxy variables), user, directory, here-documents, network, architecture, mounts, what
+/// add_fields() says of the settings, and SOURCE_DATE_EPOCH, which is in the layer's times. `sources` says, by position, what
 /// the file systems are that mounts take files from: their ChainIDs, or mount_content(). Neither
 /// the content of cache mounts counts, nor that of secrets.
 StepKey run_key(const plan::Run& run, const base::ChainId& below,

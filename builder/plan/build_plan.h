@@ -53,6 +53,7 @@ struct Run {
   std::vector<Mount> mounts;                   // in the order they are mounted: outer ones first
   std::vector<dockerfile::RunDevice> devices;  // with expanded names
   bool network = true;                         // false: --network=none
+  bool host_network = false;                   // --network=host: the host's, whatever others have
   bool insecure = false;                       // --security=insecure: all rights of the builder
   std::string hostname;                        // "": the sandbox's own
   std::string shell;                           // of the stage, for who looks at a failure

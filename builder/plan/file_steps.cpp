@@ -47,6 +47,11 @@ void StagePlanner::plan(const dockerfile::Run& run) {
   if (insecure && !options_.allow_insecure)
     throw Error(ErrorCode::denied, "RUN --security=insecure is not allowed")
         .hint("it has all rights of the builder; to grant them add --allow security.insecure");
+  const bool host_network = run.network == dockerfile::Run::Network::host;
+  if (host_network && !options_.allow_host_network)
+    throw Error(ErrorCode::denied,
+                "RUN --network=host is not allowed: this build has another network")
+        .hint("to grant it add --allow network.host");
   Run step;
   if (std::holds_alternative<dockerfile::ExecForm>(run.command)) {
     step.argv = std::get<dockerfile::ExecForm>(run.command).argv;
@@ -71,7 +76,8 @@ void StagePlanner::plan(const dockerfile::Run& run) {
   step.shell = shell().front();
   step.hostname = options_.hostname;
   step.network = options_.network;
-  if (run.network) step.network = *run.network != dockerfile::Run::Network::none;
+  if (run.network == dockerfile::Run::Network::none) step.network = false;
+  if (host_network) step.network = step.host_network = true;
   step.mounts = mounts_of(run);
   for (const dockerfile::RunDevice& device : run.devices)
     step.devices.push_back({expand(device.name), device.required});

@@ -54,6 +54,7 @@ struct OperationText {
     for (const dockerfile::RunDevice& device : run.devices)
       text += " device " + device.name + (device.required ? " required" : "");
     if (!run.network) text += " network=none";
+    if (run.host_network) text += " network=host";
     if (run.insecure) text += " insecure";
     return text;
   }

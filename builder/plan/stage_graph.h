@@ -31,6 +31,7 @@ struct PlanOptions {
   std::map<std::string, std::string> build_args;
   std::vector<std::pair<std::string, std::string>> labels;  // --label
   bool network = true;                                      // default of RUN --network
+  bool allow_host_network = true;                           // RUN --network=host is granted
   bool allow_insecure = false;                              // RUN --security=insecure is granted
   std::string hostname = "";                                // of RUN; "": the sandbox's own
   std::string cache_mount_namespace = "";                   // keeps apart cache mounts of one id

@@ -71,7 +71,7 @@ TEST(Arguments, BuildTakesWhatDockerBuildTakes) {
   EXPECT_EQ(request.context, ".");
   EXPECT_THAT(request.build_args, ElementsAre(Pair("A", "1=2"), Pair("B", "")));
   EXPECT_THAT(request.labels, ElementsAre(Pair("k", "v"), Pair("bare", "")));
-  EXPECT_THAT(request.add_hosts, ElementsAre(Pair("db", "10.0.0.1"), Pair("six", "::1")));
+  EXPECT_THAT(request.steps.add_hosts, ElementsAre(Pair("db", "10.0.0.1"), Pair("six", "::1")));
   EXPECT_EQ(request.target, "prod");
   EXPECT_TRUE(request.no_cache);
   EXPECT_EQ(request.pull, PullPolicy::missing);

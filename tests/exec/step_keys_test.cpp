@@ -42,10 +42,10 @@ TEST(StepKeys, EveryFieldOfARunCounts) {
   other.source_date_epoch = 1;
   EXPECT_NE(run_key(run, kBelow, {}, other).key, key);
   other = request;
-  other.add_hosts = {{"db", "10.0.0.1"}};
+  other.steps.add_hosts = {{"db", "10.0.0.1"}};
   const cache::CacheKey with_host = run_key(run, kBelow, {}, other).key;
   EXPECT_NE(with_host, key);
-  other.add_hosts = {{"db", "10.0.0.2"}};
+  other.steps.add_hosts = {{"db", "10.0.0.2"}};
   EXPECT_EQ(run_key(run, kBelow, {}, other).key, with_host);  // the address does not count
 }
 
