@@ -113,7 +113,9 @@ void add_entitlements(std::string_view text, builder::Entitlements& allow) {
     } else if (word.starts_with(kDevice) && word != kDevice) {
       device = &allow.devices.devices.emplace_back();
       device->name = word.substr(kDevice.size());
-    } else if (word != "network.host") {
+    } else if (word == "network.host") {
+      allow.host_network = true;
+    } else {
       throw Error(ErrorCode::invalid_input, "--allow " + base::quoted(word) + " is not known")
           .hint("use security.insecure, network.host, device or device=NAME");
     }

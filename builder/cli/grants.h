@@ -20,7 +20,7 @@ builder::SecretSource parse_secret(std::string_view text, const Environment& env
 /// agent.
 builder::AgentSource parse_agent(std::string_view text, const Environment& environment);
 
-/// "security.insecure", "network.host" (which needs no grant here), "device" (all of them) or
+/// "security.insecure", "network.host" (in builds with another network), "device" (all of them) or
 /// "device=NAME[,alias=NAME]", several with commas. Throws Error(invalid_input).
 void add_entitlements(std::string_view text, builder::Entitlements& allow);
 

@@ -3,6 +3,7 @@
 
 #include "builder/cli/grants.h"
 #include "builder/cli/output_spec.h"
+#include "builder/cli/step_options.h"
 #include "builder/cli/verbs.h"
 #include "layers/base/error.h"
 #include "layers/base/files.h"
@@ -19,9 +20,9 @@ base::Error invalid(std::string message) {
 
 /// The words of the line, before they mean anything.
 struct BuildWords {
-  std::vector<std::string> tags, build_args, platforms, outputs, labels, add_hosts;
+  std::vector<std::string> tags, build_args, platforms, outputs, labels;
   std::vector<std::string> secrets, agents, allow, contexts, no_cache_filters;
-  std::optional<std::string> file, build_arg_file, target, network, pull, compression;
+  std::optional<std::string> file, build_arg_file, target, pull, compression;
   std::optional<std::string> compression_level, jobs, iid_file, metadata_file, provenance, sbom;
   bool push = false, load = false, no_cache = false, quiet = false, dry_run = false;
   bool explain_cache = false, check = false;
@@ -38,20 +39,9 @@ constexpr std::array kRefusals = std::to_array<Refusal>({
     {"--cache-from", "the cache is the local store; this version imports no other"},
     {"--cache-to", "the cache is the local store; this version exports it nowhere"},
     {"--squash", "layers are what makes the cache and pushes fast"},
-    {"--memory", "steps run without limits; limit strake itself with its cgroup"},
-    {"-m", "steps run without limits; limit strake itself with its cgroup"},
-    {"--memory-swap", "steps run without limits; limit strake itself with its cgroup"},
-    {"--cpu-period", "steps run without limits; limit strake itself with its cgroup"},
-    {"--cpu-quota", "steps run without limits; limit strake itself with its cgroup"},
-    {"--cpu-shares", "steps run without limits; limit strake itself with its cgroup"},
-    {"-c", "steps run without limits; limit strake itself with its cgroup"},
-    {"--cpuset-cpus", "steps run without limits; limit strake itself with its cgroup"},
-    {"--cpuset-mems", "steps run without limits; limit strake itself with its cgroup"},
-    {"--cgroup-parent", "steps run in the cgroup that strake was started in"},
-    {"--ulimit", "steps inherit the limits that strake was started with"},
-    {"--shm-size", "/dev/shm of a step has 64 MB"},
-    {"--security-opt", "the sandbox has one profile"},
-    {"--device", "a RUN names its devices itself: RUN --device=NAME"},
+    {"--cpu-rt-period", "steps have no real-time scheduling"},
+    {"--cpu-rt-runtime", "steps have no real-time scheduling"},
+    {"--cgroup-parent", "steps run below the cgroup that strake was started in"},
     {"--print", "use --call"},
     {"--attest", "this version makes no attestations"},
     {"--annotation", "this version writes no annotations; use --label"},
@@ -97,7 +87,6 @@ void declare(OptionSet& options, BuildWords& words) {
                "Run every step of these stages again");
   options.optional_text("--pull", "WHEN", "always", words.pull,
                         "Look up base images: always, newer, missing, never");
-  options.text("--network", "MODE", words.network, "Network of RUN: default, host or none");
   options.list("--build-context", "NAME=WHERE", words.contexts,
                "Directory, git or http URL, docker-image://, oci-layout://, target:");
   options.list("--secret", "id=ID[,src=FILE|env=NAME]", words.secrets,
@@ -105,9 +94,7 @@ void declare(OptionSet& options, BuildWords& words) {
   options.list("--ssh", "default|ID[=SOCKET]", words.agents,
                "ssh agent for RUN --mount=type=ssh (repeatable)");
   options.list("--allow", "RIGHT", words.allow,
-               "Grant RUN more: security.insecure, device, device=NAME (repeatable)");
-  options.list("--add-host", "NAME:ADDRESS", words.add_hosts,
-               "Line of /etc/hosts for RUN (repeatable)");
+               "Grant RUN more: security.insecure, network.host, device[=NAME] (repeatable)");
   options.text("--jobs", "N", words.jobs, "Steps that run at once (default: processors)");
   options.flag("--dry-run", words.dry_run, "Print what would be done, and do nothing");
   options.flag("--explain-cache", words.explain_cache,
@@ -170,22 +157,6 @@ void add_build_arg_file(BuildRequest& request, const std::string& file,
   }
 }
 
-/// "NAME:ADDRESS" or "NAME=ADDRESS"; an IPv6 address may stand in brackets.
-std::pair<std::string, std::string> parse_host(const std::string& text) {
-  const std::size_t split = text.find_first_of(":=");
-  std::string address = split == std::string::npos ? "" : text.substr(split + 1);
-  if (address.size() > 2 && address.starts_with('[') && address.ends_with(']'))
-    address = address.substr(1, address.size() - 2);
-  if (split == std::string::npos || split == 0 || address.empty())
-    throw invalid("host " + base::quoted(text) + " is not of the form NAME:ADDRESS");
-  if (address == "host-gateway")
-    throw invalid("address \"host-gateway\" is not supported: there is no bridge network")
-        .hint("RUN uses the host's network: name the address itself");
-  if (text.find_first_of(" \t\n") != std::string::npos)
-    throw invalid("host " + base::quoted(text) + " must not have white space");
-  return {text.substr(0, split), address};
-}
-
 builder::PullPolicy parse_pull_policy(const std::string& word) {
   if (word == "always" || word == "true" || word == "1") return builder::PullPolicy::always;
   if (word == "missing" || word == "false" || word == "0") return builder::PullPolicy::missing;
@@ -193,13 +164,6 @@ builder::PullPolicy parse_pull_policy(const std::string& word) {
   if (word == "never") return builder::PullPolicy::never;
   throw invalid("pull policy " + base::quoted(word) + " is not known")
       .hint("use always, newer, missing or never");
-}
-
-builder::RunNetwork parse_network(const std::string& word) {
-  if (word == "none") return builder::RunNetwork::none;
-  if (word == "default" || word == "host") return builder::RunNetwork::host;
-  throw invalid("network " + base::quoted(word) + " is not supported")
-      .hint("use default, host or none");
 }
 
 void set_platforms(BuildRequest& request, const BuildWords& words, const VerbContext& context) {
@@ -286,6 +250,8 @@ Command parse_build(VerbContext& context) {
                     "Builds an image from a Dockerfile and the files in PATH, of a git repository\n"
                     "or archive at URL, or of an archive on stdin.");
   declare(options, words);
+  StepOptions steps;
+  steps.declare(options);
   BuildCommand command;
   context.add_isolation_option(options);
   context.add_registry_options(options);
@@ -303,7 +269,6 @@ Command parse_build(VerbContext& context) {
   if (words.build_arg_file) add_build_arg_file(request, *words.build_arg_file, context);
   for (const std::string& text : words.build_args) add_build_arg(request, text, context);
   for (const std::string& text : words.labels) request.labels.push_back(split_at_equals(text));
-  for (const std::string& text : words.add_hosts) request.add_hosts.push_back(parse_host(text));
   const Environment environment = [&](const std::string& name) {
     return context.environment(name);
   };
@@ -320,7 +285,7 @@ Command parse_build(VerbContext& context) {
   set_platforms(request, words, context);
   set_outputs(request, words);
   check_outputs(request);
-  request.network = parse_network(words.network.value_or("default"));
+  request.steps = steps.settings();
   set_source_date_epoch(request, context);
   request.pull = parse_pull_policy(words.pull.value_or("missing"));
   request.no_cache = words.no_cache;
