@@ -141,6 +141,7 @@ const std::vector<Forbidden> kForbidden = {
                "strerror"},
      .allowed = {{"builder/sandbox/sandbox_child.cpp", "alone in its process, after clone"},
                  {"builder/sandbox/probes.cpp", "alone in its process, after fork"},
+                 {"builder/sandbox/owners/step_thread.cpp", "a thread that unshared its directory"},
                  {"layers/snapshot/mount_stack.cpp", "a thread that unshared its directory"}}},
     {.why =
          "steps run in the sandbox; a program of this machine is started where that is the purpose",

@@ -11,6 +11,7 @@
 
 #include "layers/base/digest.h"
 #include "layers/base/error.h"
+#include "layers/base/recorded_owner.h"
 
 namespace strake::builder {
 namespace {
@@ -38,6 +39,12 @@ FileLock wait_for(const fs::path& file, FileLock::Mode mode, const std::stop_tok
   }
 }
 
+int set_owner(int directory, const layers::Store& store, uid_t uid, gid_t gid) {
+  if (store.xattr_namespace() == layers::XattrNamespace::user)
+    return base::give_or_record_owner(directory, S_IFDIR, uid, gid);
+  return ::fchown(directory, uid, gid) == 0 ? 0 : errno;
+}
+
 void make_data(const fs::path& data, const layers::Store& store, const CacheMountRequest& request) {
   base::TempDirectory made = store.make_ingest("cache-mount-");
   const base::FileDescriptor directory(
@@ -45,9 +52,10 @@ void make_data(const fs::path& data, const layers::Store& store, const CacheMoun
   if (!directory) throw base::system_error(errno, "open", made.path().native());
   if (request.fill) {
     request.fill(directory.get());
-  } else if (::fchown(directory.get(), request.uid, request.gid) != 0 ||
-             ::fchmod(directory.get(), request.mode) != 0) {
-    throw base::system_error(errno, "set owner and mode of", "cache mount " + request.id);
+  } else if (const int error = set_owner(directory.get(), store, request.uid, request.gid);
+             error != 0 || ::fchmod(directory.get(), request.mode) != 0) {
+    throw base::system_error(error != 0 ? error : errno, "set owner and mode of",
+                             "cache mount " + request.id);
   }
   // Of several steps that make it at the same time one comes first; the others take its directory.
   if (::renameat2(AT_FDCWD, made.path().c_str(), AT_FDCWD, data.c_str(), RENAME_NOREPLACE) == 0) {

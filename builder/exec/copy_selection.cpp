@@ -274,7 +274,12 @@ class Selector {
       if (S_ISSOCK(entry.status.st_mode)) continue;
       if (S_ISLNK(entry.status.st_mode))
         entry.link_target = source_.root.read_link(entry.source_path);
-      entry.xattrs = xattrs_at(directory.fd.get(), name);
+      if (source_.root.owners() == base::Owners::recorded) {
+        entry.status = source_.root.lstat(entry.source_path).value_or(entry.status);
+        entry.xattrs = source_.root.xattrs(entry.source_path);
+      } else {
+        entry.xattrs = xattrs_at(directory.fd.get(), name);
+      }
       entries.push_back(std::move(entry));
     }
     return entries;

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <cerrno>
 #include <exception>
 #include <thread>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "layers/archive/tar_writer.h"
 #include "layers/base/error.h"
 #include "layers/base/fd.h"
+#include "layers/base/recorded_owner.h"
 #include "layers/base/rooted_directory.h"
 #include "layers/snapshot/apply.h"
 #include "layers/snapshot/diff.h"
@@ -55,8 +57,17 @@ void copy_tree(int from, int to, const layers::Store& store) {
       to, store);
   struct ::stat status;
   if (::fstat(from, &status) != 0) throw base::system_error(errno, "look at", "source directory");
-  if (::fchown(to, status.st_uid, status.st_gid) != 0 || ::fchmod(to, status.st_mode & 07777) != 0)
-    throw base::system_error(errno, "set owner and mode of", "copied directory");
+  int error = 0;
+  if (store.xattr_namespace() == layers::XattrNamespace::user) {
+    if (const auto owner =
+            base::read_recorded_owner(base::DescriptorPath(from).c_str(), status.st_mode))
+      base::apply_recorded_owner(*owner, status);
+    error = base::give_or_record_owner(to, status.st_mode, status.st_uid, status.st_gid);
+  } else if (::fchown(to, status.st_uid, status.st_gid) != 0) {
+    error = errno;
+  }
+  if (error == 0 && ::fchmod(to, status.st_mode & 07777) != 0) error = errno;
+  if (error != 0) throw base::system_error(error, "set owner and mode of", "copied directory");
 }
 
 }  // namespace strake::builder

@@ -12,8 +12,10 @@
 #include "builder/sandbox/isolation.h"
 #include "builder/sandbox/kernel_mounts.h"
 #include "builder/sandbox/network_files.h"
+#include "builder/sandbox/owners/calls.h"
 #include "layers/base/error.h"
 #include "layers/base/log.h"
+#include "layers/base/recorded_owner.h"
 
 namespace strake::sandbox {
 namespace {
@@ -30,6 +32,10 @@ constexpr const char* kMaskDirectory = "mask-directory";
 
 constexpr const char* kKernelDirectories[] = {"/proc", "/sys", "/dev"};
 constexpr const char* kNetworkFiles[] = {"resolv.conf", "hosts", "hostname"};  // in /etc
+
+base::Owners owners_in_trees() {
+  return needed_supervision() == Supervision::none ? base::Owners::real : base::Owners::recorded;
+}
 
 struct KnownDevice {
   const char* name;
@@ -134,7 +140,8 @@ RootAssembly::RootAssembly(const Spec& spec, const HostDevices& devices)
   else
     root_.restrict_to(kNoDevices, "root file system");
   trees_.push_back(
-      {"", MountPoints(base::RootedDirectory(open_at(root_.fd(), ".", O_PATH | O_DIRECTORY)),
+      {"", MountPoints(base::RootedDirectory(open_at(root_.fd(), ".", O_PATH | O_DIRECTORY), "",
+                                             owners_in_trees()),
                        spec.upper_fd)});
   make_working_directory(spec);
   add_scratch_file(kMaskFile, "", 0);
@@ -347,8 +354,15 @@ void RootAssembly::add_scratch_file(const std::string& name, std::string_view co
   if (!file) throw base::system_error(errno, "create", name);
   base::write_full(file.get(), base::bytes_of(content), name);
   // chown clears the setuid bits, so the owner first.
-  if (::fchown(file.get(), uid, gid) != 0 || ::fchmod(file.get(), mode) != 0)
-    throw base::system_error(errno, "set owner and mode of", name);
+  int error = 0;
+  if (owners_in_trees() == base::Owners::recorded)
+    error = base::give_or_record_owner(file.get(), S_IFREG, uid, gid);
+  else if (::fchown(file.get(), uid, gid) != 0)
+    error = errno;
+  // tmpfs keeps records since 6.6. Before, a secret is root's, and readable for all the same.
+  if (error == EOPNOTSUPP) error = 0;
+  if (error == 0 && ::fchmod(file.get(), mode) != 0) error = errno;
+  if (error != 0) throw base::system_error(error, "set owner and mode of", name);
 }
 
 /// Returns the mount's descriptor.

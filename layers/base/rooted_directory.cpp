@@ -10,6 +10,7 @@
 #include "layers/base/entry_place.h"
 #include "layers/base/error.h"
 #include "layers/base/path_resolution.h"
+#include "layers/base/recorded_owner.h"
 #include "layers/base/tree_removal.h"
 
 namespace strake::base {
@@ -42,11 +43,11 @@ RootedDirectory RootedDirectory::open_host(std::string_view path) {
   return RootedDirectory(std::move(directory), std::move(name));
 }
 
-RootedDirectory::RootedDirectory(FileDescriptor directory, std::string name)
-    : directory_(std::move(directory)), name_(std::move(name)) {}
+RootedDirectory::RootedDirectory(FileDescriptor directory, std::string name, Owners owners)
+    : directory_(std::move(directory)), name_(std::move(name)), owners_(owners) {}
 
 RootedDirectory RootedDirectory::duplicate() const {
-  return RootedDirectory(directory_.duplicate(), name_);
+  return RootedDirectory(directory_.duplicate(), name_, owners_);
 }
 
 std::string RootedDirectory::shown(std::string_view path) const {
@@ -96,7 +97,7 @@ std::optional<FileDescriptor> RootedDirectory::try_open(std::string_view path, i
 }
 
 RootedDirectory RootedDirectory::subdirectory(std::string_view path) const {
-  return RootedDirectory(open(path, O_PATH | O_DIRECTORY), shown(path));
+  return RootedDirectory(open(path, O_PATH | O_DIRECTORY), shown(path), owners_);
 }
 
 std::optional<struct ::stat> RootedDirectory::status_of(std::string_view path, int flags) const {
@@ -104,6 +105,9 @@ std::optional<struct ::stat> RootedDirectory::status_of(std::string_view path, i
   if (!file) return std::nullopt;
   struct ::stat status;
   if (::fstat(file->get(), &status) != 0) check(-errno, "look at", path);
+  if (owners_ == Owners::recorded)
+    if (const auto owner = read_recorded_owner(DescriptorPath(file->get()).c_str(), status.st_mode))
+      apply_recorded_owner(*owner, status);
   return status;
 }
 

@@ -20,6 +20,10 @@ namespace strake::base {
 
 class EntryPlace;
 
+/// Whether the owners of a tree are all in its inodes, or some of them are records beside those
+/// (recorded_owner.h), as trees that were made in user namespaces have them.
+enum class Owners { real, recorded };
+
 /// An extended attribute: name and raw value.
 using Xattr = std::pair<std::string, std::string>;
 
@@ -35,11 +39,15 @@ class RootedDirectory {
  public:
   /// Opens the directory `path` of the host (O_PATH: it need not be readable). Throws Error.
   static RootedDirectory open_host(std::string_view path);
-  /// Takes an open directory; `name` is shown in messages in front of the paths ("" for none).
-  explicit RootedDirectory(FileDescriptor directory, std::string name = "");
+  /// Takes an open directory; `name` is shown in messages in front of the paths ("" for none). With
+  /// Owners::recorded, stat and lstat say what is recorded, set_owner records what it cannot do,
+  /// and xattrs does not show records.
+  explicit RootedDirectory(FileDescriptor directory, std::string name = "",
+                           Owners owners = Owners::real);
 
   int fd() const noexcept { return directory_.get(); }
   const std::string& name() const noexcept { return name_; }
+  Owners owners() const noexcept { return owners_; }
   RootedDirectory duplicate() const;
 
   /// Opens `path`, following symlinks inside the root; O_CLOEXEC is implied. O_CREAT is not
@@ -103,6 +111,7 @@ class RootedDirectory {
 
   FileDescriptor directory_;
   std::string name_;
+  Owners owners_;
 };
 
 /// openat2-like resolution of `path` inside the directory `root`: the kernel's where it is there

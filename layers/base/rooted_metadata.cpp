@@ -9,6 +9,7 @@
 
 #include "layers/base/entry_place.h"
 #include "layers/base/error.h"
+#include "layers/base/recorded_owner.h"
 #include "layers/base/rooted_directory.h"
 
 namespace strake::base {
@@ -80,7 +81,13 @@ int change_mode(int directory, const char* name, mode_t mode) {
 
 void RootedDirectory::set_owner(std::string_view path, uid_t uid, gid_t gid) const {
   const EntryPlace place = place_of(path, "change the owner of");
-  if (::fchownat(place.directory(), place.name(), uid, gid, AT_SYMLINK_NOFOLLOW) != 0)
+  if (owners_ == Owners::recorded) {
+    const FileDescriptor file(
+        ::openat(place.directory(), place.name(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+    struct ::stat status;
+    if (!file || ::fstat(file.get(), &status) != 0) check(-errno, "change the owner of", path);
+    check(-give_or_record_owner(file.get(), status.st_mode, uid, gid), "change the owner of", path);
+  } else if (::fchownat(place.directory(), place.name(), uid, gid, AT_SYMLINK_NOFOLLOW) != 0)
     check(-errno, "change the owner of", path);
 }
 
@@ -101,7 +108,18 @@ std::vector<Xattr> RootedDirectory::xattrs(std::string_view path) const {
   const FileDescriptor file(
       ::openat(place.directory(), place.name(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
   if (!file) check(-errno, "read the attributes of", path);
-  return xattrs_of(file.get(), shown(path));
+  std::vector<Xattr> attributes = xattrs_of(file.get(), shown(path));
+  if (owners_ == Owners::recorded) {
+    // On what is no regular file, file capabilities are a record too.
+    struct ::stat status;
+    const bool may_have_capabilities =
+        ::fstat(file.get(), &status) == 0 && (S_ISREG(status.st_mode) || S_ISDIR(status.st_mode));
+    std::erase_if(attributes, [&](const Xattr& attribute) {
+      return attribute.first == kOwnerXattr ||
+             (attribute.first == "security.capability" && !may_have_capabilities);
+    });
+  }
+  return attributes;
 }
 
 void RootedDirectory::set_xattr(std::string_view path, const std::string& name,

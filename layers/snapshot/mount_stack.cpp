@@ -245,7 +245,9 @@ MountStack::MountStack(const Store& store, std::span<const fs::path> bottom_to_t
                        Writable writable)
     : work_(store.make_ingest("stack-")),
       writable_(writable == Writable::yes),
-      root_(mount(store, bottom_to_top)) {}
+      root_(mount(store, bottom_to_top), "",
+            store.xattr_namespace() == XattrNamespace::user ? base::Owners::recorded
+                                                            : base::Owners::real) {}
 
 FileDescriptor MountStack::mount(const Store& store,
                                  std::span<const fs::path> bottom_to_top) const {
