@@ -78,7 +78,11 @@ void take_pax(std::string_view text, bool global, const Limits& limits, Extensio
     if (key == "linkpath") to.link_target = value;
     if (key == "GNU.sparse.name") to.sparse_name = value;
     if (key == "size" && !value.empty()) to.size_bytes = parse_decimal(value);
-    if (key.starts_with("GNU.sparse.")) to.sparse = true;
+    if (!key.starts_with("GNU.sparse.")) continue;
+    to.sparse = true;
+    // libarchive takes a part of a map that it does not understand.
+    if (key != "GNU.sparse.name" && value.find_first_not_of("0123456789,") != value.npos)
+      refuse("a value that is no number in the pax record " + base::quoted(key));
   }
 }
 
