@@ -339,17 +339,14 @@ TEST_F(Step, CannotStopItself) {
 
 TEST_F(Step, RunsBesideOthersOnTheSameSandbox) {
   std::array<std::string, 8> outputs;
-  std::vector<std::unique_ptr<test::OverlayMount>> roots;
-  for (std::size_t i = 0; i < outputs.size(); ++i) {
-    roots.push_back(std::make_unique<test::OverlayMount>(
-        image(), temporary() / ("parallel" + std::to_string(i))));
-  }
   std::vector<std::jthread> threads;
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     threads.emplace_back([&, i] {
       for (int round = 0; round < 5; ++round) {
+        const std::string name = "parallel" + std::to_string(i) + "-" + std::to_string(round);
+        const test::OverlayMount root(image(), temporary() / name);
         Spec step;
-        step.rootfs_fd = roots[i]->fd();
+        step.rootfs_fd = root.fd();
         step.argv = {"/bin/sh", "-c", "echo " + std::to_string(i)};
         step.env = {kPath};
         base::StringSink sink;

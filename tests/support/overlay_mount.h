@@ -1,42 +1,44 @@
 #pragma once
 
 #include <fcntl.h>
-#include <linux/mount.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
+#include <sstream>
 #include <string>
+#include <thread>
 
 #include "layers/base/error.h"
 #include "layers/base/fd.h"
+#include "layers/base/files.h"
 
 namespace strake::test {
 
-/// A detached overlay of `lower` and a fresh upper, made by system calls alone.
+/// A detached overlay of `lower` and a fresh upper, made by system calls alone. The mount options
+/// are those of a build step; in a user namespace the marks are user.* attributes.
 class OverlayMount {
  public:
-  /// `work` gets the directories "upper" and "work". The mount options are those of a build step.
+  /// `work` gets the directories "upper" and "work".
   OverlayMount(const std::string& lower, const std::filesystem::path& work)
       : upper_path_(work / "upper") {
     std::filesystem::create_directories(upper_path_);
     std::filesystem::create_directories(work / "work");
-    const base::FileDescriptor context(
-        static_cast<int>(::syscall(SYS_fsopen, "overlay", FSOPEN_CLOEXEC)));
-    if (!context) throw base::system_error(errno, "open", "overlay");
-    set(context.get(), "lowerdir", lower);  // several: separated by ":"
-    set(context.get(), "upperdir", upper_path_);
-    set(context.get(), "workdir", work / "work");
-    set(context.get(), "redirect_dir", "nofollow");
-    set(context.get(), "metacopy", "off");
-    set(context.get(), "index", "off");
-    ::syscall(SYS_fsconfig, context.get(), FSCONFIG_SET_FLAG, "volatile", nullptr, 0);
-    if (::syscall(SYS_fsconfig, context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0)
-      throw base::system_error(errno, "create", "overlay");
-    mount_ = base::FileDescriptor(
-        static_cast<int>(::syscall(SYS_fsmount, context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NODEV)));
-    if (!mount_) throw base::system_error(errno, "mount", "overlay");
+    const bool machine =
+        base::read_file("/proc/self/uid_map").value_or("").find("4294967295") != std::string::npos;
+    const std::string options = "lowerdir=" + lower /* several: separated by ":" */ +
+                                ",upperdir=" + upper_path_.native() +
+                                ",workdir=" + (work / "work").native() +
+                                (machine ? ",redirect_dir=nofollow,metacopy=off,index=off,volatile"
+                                         : ",userxattr,volatile");
+    if (!mount_by_context(options)) {
+      int error = 0;
+      std::thread([&] { error = mount_in_namespace(options, work); }).join();
+      if (error != 0) throw base::system_error(error, "mount", "overlay");
+    }
     upper_ = base::FileDescriptor(::open(upper_path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!upper_) throw base::system_error(errno, "open", upper_path_.native());
   }
@@ -46,9 +48,33 @@ class OverlayMount {
   const std::filesystem::path& upper() const noexcept { return upper_path_; }
 
  private:
-  static void set(int context, const char* key, const std::string& value) {
-    if (::syscall(SYS_fsconfig, context, FSCONFIG_SET_STRING, key, value.c_str(), 0) != 0)
-      throw base::system_error(errno, "set", key);
+  bool mount_by_context(const std::string& options) {
+    const base::FileDescriptor context(::fsopen("overlay", FSOPEN_CLOEXEC));
+    if (!context) return false;
+    std::istringstream words(options);
+    for (std::string word; std::getline(words, word, ',');) {
+      const std::size_t equals = word.find('=');
+      const std::string key = word.substr(0, equals);
+      if (equals == word.npos
+              ? ::fsconfig(context.get(), FSCONFIG_SET_FLAG, key.c_str(), nullptr, 0)
+              : ::fsconfig(context.get(), FSCONFIG_SET_STRING, key.c_str(),
+                           word.substr(equals + 1).c_str(), 0))
+        return false;
+    }
+    if (::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) != 0) return false;
+    mount_ = base::FileDescriptor(::fsmount(context.get(), FSMOUNT_CLOEXEC, MOUNT_ATTR_NODEV));
+    return static_cast<bool>(mount_);
+  }
+
+  /// Where tests take the calls away that do it without. The namespace ends with its thread.
+  int mount_in_namespace(const std::string& options, const std::filesystem::path& place) {
+    if (::unshare(CLONE_FS | CLONE_NEWNS) != 0 ||
+        ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0 ||
+        ::mount("overlay", place.c_str(), "overlay", MS_NODEV, options.c_str()) != 0)
+      return errno;
+    mount_ =
+        base::FileDescriptor(::open_tree(AT_FDCWD, place.c_str(), OPEN_TREE_CLONE | O_CLOEXEC));
+    return mount_ ? 0 : errno;
   }
 
   std::filesystem::path upper_path_;
