@@ -1,44 +1,79 @@
 #!/bin/bash
-# linux/arm64 beside linux/amd64, without any set-up of the machine.
+# Images for every architecture of qemu's, beside each other, without any set-up of the machine.
 . "$(dirname "$0")/lib.sh"
+. "$here/foreign.sh"
 need_root
-need skopeo python3 apt-get dpkg-deb
-[ -x /usr/bin/qemu-aarch64-static ] || skip "qemu-user-static is not installed"
+need skopeo python3 unshare
 local_registry
 
-# busybox for arm64, from the distribution, with package lists of its own.
-apt=$work/apt
-mkdir -p apt/state/lists/partial apt/cache/archives/partial
-: >apt/state/status
-apt_arm64() {
-  apt-get -qq -o APT::Architecture=arm64 -o APT::Architectures::=arm64 -o Dir::State="$apt/state" \
-    -o Dir::State::Lists="$apt/state/lists" -o Dir::State::status="$apt/state/status" \
-    -o Dir::Cache="$apt/cache" -o APT::Sandbox::User=root "$@"
-}
-apt_arm64 update >/dev/null 2>&1 && apt_arm64 download busybox-static:arm64 >/dev/null 2>&1 ||
-  skip "busybox-static:arm64 cannot be fetched"
-dpkg-deb -x busybox-static_*arm64.deb arm64
-mkdir -p app/linux/amd64 app/linux/arm64
-cp arm64/bin/busybox app/linux/arm64/
-cp /bin/busybox app/linux/amd64/
-cat >app/Dockerfile <<'END'
-FROM scratch
-ARG TARGETPLATFORM
-COPY $TARGETPLATFORM/busybox /bin/busybox
-RUN ["/bin/busybox", "--install", "-s", "/bin"]
-RUN uname -m > /machine && cat /machine && busybox true
-CMD ["cat", "/machine"]
-END
+foreign_context app linux/{amd64,arm64,arm/v7,arm/v6,386,riscv64,ppc64le,s390x,mips64le}
+case $platforms in *linux/arm64*) ;; *) skip "busybox-static:arm64 cannot be fetched" ;; esac
 image=$registry/multi:1
-"$strake" build --platform linux/amd64,linux/arm64 -t "$image" --push app >/dev/null 2>log || { cat log; fail build; }
-contains "the arm64 step runs emulated" "$(cat log)" aarch64
-contains "the amd64 step runs natively" "$(cat log)" x86_64
-for arch in amd64 arm64; do
-  check "the index has $arch" skopeo copy -q --src-tls-verify=false --override-arch "$arch" "docker://$image" "dir:image-$arch"
-  equal "its config says so" "$(skopeo inspect --tls-verify=false --override-arch "$arch" --config "docker://$image" | python3 -c 'import json,sys; print(json.load(sys.stdin)["architecture"])')" "$arch"
+"$strake" build --progress plain --platform "$platforms" -t "$image" --push --metadata-file metadata app \
+  >/dev/null 2>log || { cat log >&2; fail build; }
+for platform in ${platforms//,/ }; do
+  contains "$platform" "$(cat log)" "$platform runs on $(machine_of "$platform")"
 done
-[ ! -e /proc/sys/fs/binfmt_misc/strake-aarch64 ] || fail "the machine's binfmt list was changed"
+equal "the index has them all" "$(skopeo inspect --raw --tls-verify=false "docker://$image" |
+  python3 -c 'import json,sys; print(",".join("/".join(m["platform"].get(k) for k in ("os", "architecture", "variant") if m["platform"].get(k)) for m in json.load(sys.stdin)["manifests"]))')" "$platforms"
+contains "the summary tells the time of emulation" "$(grep 'emulated: ' log)" \
+  's of linux/arm64 in stage "stage-0" (qemu-aarch64)'
+equal "and counts native platforms out" "$(count 'emulated: .*linux/\(amd64\|386\) ' log)" 0
+equal "the metadata has it too" "$(python3 -c 'import json; print([e["emulator"] for e in json.load(open("metadata"))["strake.emulated"] if e["platform"] == "linux/arm64" and e["seconds"] > 0])')" "['qemu-aarch64']"
+"$strake" build --progress plain --platform "$platforms" app >/dev/null 2>log
+equal "what is cached takes no time" "$(count 'emulated: ' log)" 0
+"$strake" build -q --no-cache --platform linux/arm64 app >/dev/null 2>log
+equal "quiet is quiet" "$(cat log)" ""
+host_unchanged
 
-printf 'FROM --platform=linux/arm64 %s\nRUN cat /machine\n' "$image" >Dockerfile.arm
-refused 5 "without qemu the error names the package" "qemu-user-static" \
+# A stage of which only files are taken.
+cat >Dockerfile.stages <<END
+FROM --platform=linux/arm64 $image AS build
+RUN sleep 3.1; echo 1 >/result
+FROM --platform=linux/amd64 $image
+COPY --from=build /result /
+END
+"$strake" build --progress plain -f Dockerfile.stages app >/dev/null 2>log || { cat log >&2; fail stages; }
+contains "a hint at the build platform" "$(cat log)" 'FROM --platform=$BUILDPLATFORM'
+
+# No emulator: said before anything is pulled, and only where one is needed.
+cat >Dockerfile.arm <<END
+FROM --platform=linux/arm64 $image
+COPY Dockerfile /
+RUN cat /machine
+END
+requests() { count ' HTTP/1' "$work/registry/log"; }
+before=$(requests)
+[ "$before" -gt 0 ] || fail "the registry has no log of requests"
+STRAKE_ROOT=$work/empty refused 5 "without qemu the error names the package" "install the package qemu-user-static" \
   env PATH=/nowhere "$strake" build -f Dockerfile.arm app
+contains "and the line" "$(cat err)" "Dockerfile.arm:3"
+contains "and the platform" "$(cat err)" "platform: linux/arm64"
+equal "and nothing was asked of the registry" "$(requests)" "$before"
+sed '/^RUN/d' Dockerfile.arm >Dockerfile.copy
+check "COPY needs no emulator" \
+  env STRAKE_ROOT="$work/empty" PATH=/nowhere "$strake" build -f Dockerfile.copy app
+
+# Namespaces of ours cannot have a binfmt_misc: as a kernel before 6.7 would say.
+if unshare --user --map-root-user --mount bash -c 'mount -t binfmt_misc binfmt_misc /mnt' 2>/dev/null; then
+  STRAKE_ROOT=$work/old refused 5 "an old kernel: one way out" "use Linux 6.7 or later" \
+    unshare --user --map-root-user --mount bash -c 'echo 0 >/proc/sys/user/max_user_namespaces && exec "$@"' - \
+    "$strake" build -f Dockerfile.arm app
+  contains "and the other" "$(cat err)" "register /usr/bin/qemu-aarch64-static with the host's binfmt_misc, flag F"
+
+  # What "the host" has registered is used, even where its list cannot be seen, as in a container.
+  cat >registered <<'END'
+mount -t binfmt_misc binfmt_misc /mnt
+magic='\x7fELF\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00'
+mask='\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff'
+printf %s ":outer-arm64:M::$magic:$mask:/usr/bin/qemu-aarch64-static:$1" >/mnt/register
+shift
+exec "$@"
+END
+  outer() { unshare --user --map-root-user --mount bash registered "$1" \
+    env PATH=/nowhere "$strake" build --progress plain -f Dockerfile.arm app; }
+  STRAKE_ROOT=$work/outer check "an emulator of the host's is used" outer FP
+  contains "and named" "$(cat check.log)" "(the host's binfmt_misc)"
+  STRAKE_ROOT=$work/outer2 refused 5 "but not without the flag F: images do not have it" "qemu-user-static" outer P
+fi
+host_unchanged
