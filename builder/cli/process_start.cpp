@@ -26,7 +26,14 @@ void take_rung(const Invocation& invocation) {
   const auto& asked = invocation.common.isolation;
   // "build --check" builds nothing.
   if (!asked || std::holds_alternative<CheckCommand>(invocation.command)) return;
-  const sandbox::Rung rung = sandbox::enter_isolation(asked->wanted);
+  try {
+    sandbox::enter_isolation(asked->wanted);
+  } catch (const base::Error& error) {
+    // It says so itself, and what would help.
+    if (std::holds_alternative<DoctorCommand>(invocation.command) && !asked->wanted) return;
+    throw;
+  }
+  const sandbox::Rung& rung = *sandbox::entered_rung();
   const std::string line = "isolation: " + rung.describe();
   const auto* build = std::get_if<BuildCommand>(&invocation.command);
   if (build != nullptr && !build->quiet && rung.isolation != sandbox::Isolation::root)

@@ -4,15 +4,23 @@
 #include <linux/capability.h>
 #include <linux/magic.h>
 #include <sched.h>
+#include <sys/prctl.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 
 #include "builder/sandbox/capabilities.h"
+#include "builder/sandbox/cgroup.h"
 #include "builder/sandbox/child_process.h"
 #include "builder/sandbox/emulation.h"
+#include "builder/sandbox/isolation.h"
+#include "builder/sandbox/landlock.h"
+#include "builder/sandbox/outward_network.h"
 #include "builder/sandbox/probes.h"
+#include "builder/sandbox/rung_choice.h"
+#include "builder/sandbox/user_namespace.h"
 #include "layers/base/error.h"
 #include "layers/base/fd.h"
 #include "layers/base/files.h"
@@ -20,69 +28,109 @@
 namespace strake::sandbox {
 namespace {
 
-constexpr const char* kUserNamespaceKnob =
-    "raise user.max_user_namespaces; on Ubuntu set kernel.apparmor_restrict_unprivileged_userns=0; "
-    "in a container use a seccomp profile that allows unshare";
+/// A feature before it was tried.
+struct Question {
+  const char* feature;
+  const char* gives;
+  std::string knob;
+};
 
 std::string reason(int error) {
   if (error == 0) return "works";
-  if (error == ENOSYS) return "the kernel does not have it";
-  if (error == EPERM || error == EACCES) return "not permitted";
-  const std::string text = base::system_error(error, "try", "it").what();
-  return text.substr(text.rfind(": ") + 2);
+  if (error == ENOSYS) return "the kernel, or a filter, does not have it";
+  return ::strerrordesc_np(error);
 }
 
-Check tried(std::string feature, int (*probe)(const void*), const void* argument, int flags,
-            std::string knob) {
+Check told(const Question& question, bool ok, std::string detail) {
+  return {question.feature, ok, std::move(detail), question.gives, ok ? "" : question.knob};
+}
+
+Check tried(const Question& question, int (*probe)(const void*), const void* argument = nullptr,
+            int flags = 0) {
   const int result = run_probe(probe, argument, flags);
   const int error = result < 0 ? -result : result;
-  return {std::move(feature), error == 0, reason(error), error == 0 ? "" : std::move(knob)};
+  return told(question, error == 0, reason(error));
 }
 
-Check told(std::string feature, bool ok, std::string detail, std::string knob) {
-  return {std::move(feature), ok, std::move(detail), ok ? "" : std::move(knob)};
+/// For what says by an exception why it cannot be.
+template <typename Try>
+Check attempted(Question question, const Try& attempt) {
+  try {
+    return told(question, true, attempt());
+  } catch (const base::Error& error) {
+    if (!error.hint().empty()) question.knob = error.hint();
+    return told(question, false, error.what());
+  }
 }
 
 Check check_privileges() {
-  const bool admin = has_capability(own_capabilities(), CAP_SYS_ADMIN);
-  return told("root", admin,
-              std::string(admin ? "CAP_SYS_ADMIN" : "no CAP_SYS_ADMIN") + ", uid " +
-                  std::to_string(::geteuid()),
-              "run as root for full isolation with real owners");
+  const Isolation rung = current_isolation();
+  const bool root = rung == Isolation::root && has_capability(own_capabilities(), CAP_SYS_ADMIN);
+  std::string detail = "uid " + std::to_string(caller().uid);
+  detail += root ? ", CAP_SYS_ADMIN" : ", no CAP_SYS_ADMIN";
+  if (::prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1) detail += ", no_new_privs";
+  if (::prctl(PR_GET_SECCOMP, 0, 0, 0, 0) == 2) detail += ", behind a seccomp filter";
+  return told({"root", "private namespaces and real owners for steps", "run as root"}, root,
+              std::move(detail));
 }
 
-/// A range of ids needs the set-uid helpers and an entry for the user.
+Check check_user_namespaces() {
+  const Question question{"user-namespaces", "builds without being root", ""};
+  const Isolation rung = current_isolation();
+  if (rung == Isolation::user_range || rung == Isolation::user_one)
+    return told(question, true, "this is one");
+  return attempted(question, [] {
+    UserNamespace(NamespaceMaps{.users = {{0, ::geteuid(), 1}},
+                                .groups = {{0, ::getegid(), 1}},
+                                .give_up_setgroups = true});
+    return "works";
+  });
+}
+
+/// Needs the setuid programs and an entry for the user, or the rights to do without.
 Check check_id_ranges() {
-  const bool helpers =
-      ::access("/usr/bin/newuidmap", X_OK) == 0 && ::access("/usr/bin/newgidmap", X_OK) == 0;
-  const bool ranges = !base::read_file("/etc/subuid").value_or("").empty() &&
-                      !base::read_file("/etc/subgid").value_or("").empty();
-  std::string detail = helpers ? "newuidmap" : "no newuidmap";
-  detail += ranges ? ", /etc/subuid has entries" : ", /etc/subuid is empty";
-  return told("id-ranges", helpers && ranges, detail,
-              "install the package uidmap and add the user to /etc/subuid and /etc/subgid");
+  const Question question{"id-ranges", "real owners of files in builds without being root", ""};
+  if (current_isolation() == Isolation::user_range)
+    return told(question, true, std::to_string(count_ids(own_user_map())) + " ids");
+  IsolationFacts facts = gather_isolation_facts();
+  if (current_isolation() == Isolation::user_one) facts.capabilities = 0;  // not those outside
+  for (const RungOption& option : rung_options(facts))
+    if (option.isolation == Isolation::user_range)
+      return told({question.feature, question.gives, option.knob}, option.impossible.empty(),
+                  option.impossible.empty() ? std::to_string(count_ids(option.maps.users)) + " ids"
+                                            : option.impossible);
+  return told(question, false, "unknown");
+}
+
+Check check_landlock() {
+  const int version = landlock_version();
+  return told({"landlock", "a second lock around steps in a chroot",
+               "boot with landlock in the kernel's lsm= list"},
+              version > 0, version > 0 ? "version " + std::to_string(version) : "not there");
 }
 
 Check check_emulation() {
   EmulationSurvey survey = survey_emulation();
-  return told("emulation", survey.any, std::move(survey.detail), std::move(survey.knob));
+  return told({"emulation", "steps for other architectures", std::move(survey.knob)}, survey.any,
+              std::move(survey.detail));
 }
 
-Check check_landlock() {
-  const int abi = landlock_abi();
-  return told("landlock", abi > 0, abi > 0 ? "ABI " + std::to_string(abi) : "not in this kernel",
-              "boot with landlock in the lsm= list");
+Check check_limits() {
+  return attempted({"cgroups", "--memory, --cpus and --pids-limit",
+                    "mount cgroup v2 at /sys/fs/cgroup and delegate it to the builder"},
+                   [] {
+                     ResourceLimits limits;
+                     limits.memory_bytes = std::uint64_t{1} << 30;
+                     limits.processes = 1000;
+                     const Cgroup group(limits);
+                     return "can be made";
+                   });
 }
 
-/// Controllers can be used in the builder's own cgroup if its sub-groups may be made.
-Check check_cgroups() {
-  const std::string controllers = base::read_file("/sys/fs/cgroup/cgroup.controllers").value_or("");
-  const bool writable = ::access("/sys/fs/cgroup/cgroup.subtree_control", W_OK) == 0;
-  return told("cgroup-v2", !controllers.empty() && writable,
-              controllers.empty() ? "no cgroup v2 with controllers"
-              : writable          ? "delegated"
-                                  : "not delegated",
-              "mount cgroup v2 at /sys/fs/cgroup and delegate it to the builder");
+Check check_private_network() {
+  return attempted({"private-network", "--network=private for steps",
+                    "install the package passt or slirp4netns"},
+                   [] { return find_network_program().path; });
 }
 
 Check check_store(const base::FileDescriptor& directory, const std::filesystem::path& store) {
@@ -92,54 +140,107 @@ Check check_store(const base::FileDescriptor& directory, const std::filesystem::
   const auto type = static_cast<unsigned long>(status.f_type);
   const bool layered = type == OVERLAYFS_SUPER_MAGIC;
   const bool remote = type == NFS_SUPER_MAGIC || type == SMB_SUPER_MAGIC;
-  return told("store", !layered && !remote,
+  return told({"store", "a place for layers that overlayfs can write to",
+               "put the store on a local disk (--root, STRAKE_ROOT)"},
+              !layered && !remote,
               layered  ? "on overlayfs, which cannot hold upper directories"
               : remote ? "on a network file system"
-                       : "local file system",
-              "put the store on a local disk (--root, STRAKE_ROOT)");
+                       : "local file system");
 }
 
-}  // namespace
+/// The calls of the kernel that have a slower way round, or none.
+void check_system_calls(std::vector<Check>& checks) {
+  checks.push_back(tried({"openat2", "safe paths in images by a single call",
+                          "use Linux 5.6 or later, and a seccomp profile that knows openat2"},
+                         probe_openat2));
+  checks.push_back(tried(
+      {"statx", "cheap looks at files", "use a seccomp profile that knows statx"}, probe_statx));
+  checks.push_back(tried(
+      {"close_range", "no foreign descriptors in steps by a single call", "use Linux 5.9 or later"},
+      probe_close_range));
+  checks.push_back(tried(
+      {"clone3", "nothing: clone does", "not needed; a seccomp profile refuses it"}, probe_clone3));
+  checks.push_back(tried({"mount-api", "mounts that nobody else sees",
+                          "use Linux 5.12 or later, with CAP_SYS_ADMIN or user namespaces"},
+                         probe_mount_api, nullptr, CLONE_NEWNS));
+  checks.push_back(tried({"seccomp", "a filter of system calls around steps",
+                          "build the kernel with CONFIG_SECCOMP_FILTER"},
+                         probe_seccomp));
+  checks.push_back(tried(
+      {"seccomp-notify", "owners and devices in images with one id", "use Linux 5.9 or later"},
+      probe_seccomp_notify));
+  checks.push_back(check_landlock());
+}
 
-std::vector<Check> diagnose(const std::filesystem::path& store) {
+void check_file_systems(std::vector<Check>& checks, const std::filesystem::path& store) {
   const base::TempDirectory scratch(store, "doctor-");
   const base::FileDescriptor directory(
       ::open(scratch.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory) throw base::system_error(errno, "open", scratch.path().native());
   const int fd = directory.get();
-  const base::TempDirectory user_scratch(store, "doctor-");
-  const std::string overlay = std::filesystem::absolute(scratch.path());
-  const std::string user_path = std::filesystem::absolute(user_scratch.path());
-  const std::string uid_map = "0 " + std::to_string(::geteuid()) + " 1";
-  const std::string gid_map = "0 " + std::to_string(::getegid()) + " 1";
-  const UserOverlayProbe user_overlay{user_path.c_str(), uid_map.c_str(), gid_map.c_str()};
+  const std::string path = std::filesystem::absolute(scratch.path());
+  checks.push_back(check_store(directory, store));
+  checks.push_back(tried({"overlay", "root file systems that are not copied",
+                          "load the overlay module; without root, use Linux 5.11 or later; keep "
+                          "the store off overlayfs and network file systems"},
+                         is_first_user_namespace() ? probe_overlay : probe_user_overlay,
+                         path.c_str(), CLONE_NEWNS));
+  checks.push_back(tried({"user-xattrs", "marks and owners of files kept beside them",
+                          "put the store on ext4, xfs, btrfs, or tmpfs of Linux 6.6"},
+                         probe_user_xattrs, &fd));
+  checks.push_back(tried(
+      {"file-capabilities", "file capabilities in images", "put the store on ext4, xfs or btrfs"},
+      probe_file_capabilities, &fd));
+  checks.push_back(tried({"trusted-xattrs", "marks of overlayfs that steps cannot see",
+                          "run as root; elsewhere user.overlay.* does"},
+                         probe_trusted_xattrs, &fd));
+  checks.push_back(tried({"reflink", "copies of files for free", "put the store on btrfs or XFS"},
+                         probe_reflink, &fd));
+  checks.push_back(tried({"device-nodes", "device nodes in images as what they are",
+                          "run as root, or give the container CAP_MKNOD; else they are kept as "
+                          "records"},
+                         probe_device_nodes, &fd));
+}
 
-  const bool root = has_capability(own_capabilities(), CAP_SYS_ADMIN);
-  const int user = root ? 0 : CLONE_NEWUSER;
-  return {
-      check_privileges(),
-      tried("user-namespaces", probe_nothing, nullptr, CLONE_NEWUSER, kUserNamespaceKnob),
-      check_id_ranges(),
-      tried("openat2", probe_openat2, nullptr, 0, "use a seccomp profile that knows openat2"),
-      tried("close_range", probe_close_range, nullptr, 0, "use Linux 5.9 or later"),
-      tried("clone3", probe_clone3, nullptr, 0, "not needed; a seccomp profile refuses it"),
-      tried("mount-api", probe_mount_api, nullptr, user | CLONE_NEWNS,
-            "use Linux 5.12 or later, with CAP_SYS_ADMIN or user namespaces"),
-      check_store(directory, store),
-      tried("overlay", probe_overlay, overlay.c_str(), CLONE_NEWNS,
-            "load the overlay module, run as root, keep the store off overlayfs"),
-      tried("overlay-user", probe_user_overlay, &user_overlay, CLONE_NEWUSER | CLONE_NEWNS,
-            "use Linux 5.11 or later with user namespaces"),
-      tried("proc", probe_proc, nullptr, user | CLONE_NEWNS | CLONE_NEWPID,
-            "start the outer container with an unmasked /proc (systempaths=unconfined)"),
-      tried("chroot", probe_chroot, nullptr, 0, "give the container CAP_SYS_CHROOT"),
-      tried("device-nodes", probe_device_nodes, &fd, 0, "give the container CAP_MKNOD"),
-      tried("seccomp", probe_seccomp, nullptr, 0, "build the kernel with CONFIG_SECCOMP_FILTER"),
-      check_landlock(),
-      check_emulation(),
-      check_cgroups(),
-      tried("reflink", probe_reflink, &fd, 0, "put the store on btrfs or XFS to copy for free"),
-  };
+void check_kernel_mounts(std::vector<Check>& checks) {
+  checks.push_back(
+      tried({"proc", "a /proc of the step's own",
+             "start the outer container with an unmasked /proc (systempaths=unconfined)"},
+            probe_proc, nullptr, CLONE_NEWNS | CLONE_NEWPID));
+  checks.push_back(
+      tried({"sysfs", "a /sys of the step's own",
+             "run as root, or RUN --network=none; else it is the builder's, read-only"},
+            probe_sysfs, nullptr, CLONE_NEWNS));
+  checks.push_back(
+      tried({"devpts", "terminals in steps", "give the builder CAP_SYS_ADMIN or user namespaces"},
+            probe_devpts, nullptr, CLONE_NEWNS));
+  checks.push_back(tried({"chroot", "steps where there are neither mounts nor namespaces",
+                          "give the container CAP_SYS_CHROOT"},
+                         probe_chroot));
+}
+
+}  // namespace
+
+Diagnosis diagnose(const std::filesystem::path& store) {
+  Diagnosis diagnosis;
+  try {
+    const Rung rung = entered_rung() ? *entered_rung() : best_isolation();
+    diagnosis.isolation = name_of(rung.isolation);
+    diagnosis.why = rung.describe();
+  } catch (const base::Error& error) {
+    diagnosis.why = error.what();
+  }
+  std::vector<Check>& checks = diagnosis.checks;
+  checks.push_back(check_privileges());
+  checks.push_back(check_user_namespaces());
+  checks.push_back(check_id_ranges());
+  check_system_calls(checks);
+  check_file_systems(checks, store);
+  check_kernel_mounts(checks);
+  checks.push_back(check_emulation());
+  checks.push_back(check_limits());
+  checks.push_back(check_private_network());
+  return diagnosis;
 }
 
 }  // namespace strake::sandbox

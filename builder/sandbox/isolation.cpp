@@ -23,7 +23,7 @@ constexpr std::array<std::pair<Isolation, std::string_view>, 4> kNames{{
 }};
 
 /// Set once, while there is one thread: where this process is belongs to the process.
-std::optional<Isolation> g_entered;
+std::optional<Rung> g_entered;
 std::optional<Caller> g_caller;
 
 bool needs_namespace(Isolation isolation) {
@@ -115,7 +115,7 @@ Rung enter_isolation(std::optional<Isolation> wanted) {
     rung.why = "CAP_SYS_ADMIN";
   else
     rung = wanted ? take_wanted(*wanted) : take_best(Trial::enter);
-  g_entered = rung.isolation;
+  g_entered = rung;
   return rung;
 }
 
@@ -125,8 +125,12 @@ Rung best_isolation() {
 }
 
 Isolation current_isolation() noexcept {
-  if (g_entered) return *g_entered;
+  if (g_entered) return g_entered->isolation;
   return can_be_root() ? Isolation::root : Isolation::chroot;
+}
+
+const std::optional<Rung>& entered_rung() noexcept {
+  return g_entered;
 }
 
 Caller caller() noexcept {

@@ -53,6 +53,9 @@ Rung best_isolation();
 /// else `chroot`.
 Isolation current_isolation() noexcept;
 
+/// What enter_isolation() returned; nothing before that.
+const std::optional<Rung>& entered_rung() noexcept;
+
 /// Who started this process, as numbered where it was started: the same after enter_isolation().
 struct Caller {
   uid_t uid = 0;

@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <linux/fs.h>
-#include <linux/landlock.h>
 #include <linux/mount.h>
 #include <linux/openat2.h>
 #include <linux/sched.h>
@@ -44,12 +43,6 @@ bool set_flag(int context, const char* key) {
   return ::syscall(SYS_fsconfig, context, FSCONFIG_SET_FLAG, key, nullptr, 0) == 0;
 }
 
-bool write_file(const char* path, const char* text) {
-  const int file = ::open(path, O_WRONLY | O_CLOEXEC);
-  const auto length = static_cast<ssize_t>(std::strlen(text));
-  return file >= 0 && ::write(file, text, static_cast<std::size_t>(length)) == length;
-}
-
 /// The merged root, or -errno. Paths are relative to the working directory.
 int mount_overlay(bool user_xattrs) {
   const int context = static_cast<int>(::syscall(SYS_fsopen, "overlay", FSOPEN_CLOEXEC));
@@ -62,36 +55,55 @@ int mount_overlay(bool user_xattrs) {
   return mount < 0 ? -errno : static_cast<int>(mount);
 }
 
+bool is_whiteout(const struct stat& status) {
+  return S_ISCHR(status.st_mode) && status.st_rdev == makedev(0, 0);
+}
+
 /// Without the right kind of xattrs the mount itself works, and this fails with EIO.
 int try_overlay(const char* directory, bool user_xattrs) {
   // By path: a descriptor would lead into the mounts of the parent, which overlayfs does not take.
   if (::chdir(directory) != 0) return errno;
-  for (const char* name : {"lower", "lower/again", "lower/gone", "upper", "work"})
+  for (const char* name : {"lower", "lower/again", "lower/gone", "lower/moved", "upper", "work"})
     if (::mkdir(name, 0755) != 0 && errno != EEXIST) return errno;
+  const int file = ::open("lower/file", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+  if (file < 0) return errno;
+  ::close(file);
   const int merged = mount_overlay(user_xattrs);
   if (merged < 0) return -merged;
-  if (::unlinkat(merged, "gone", AT_REMOVEDIR) != 0 ||
+  // That a directory does not move is told by EXDEV, and programs copy it then.
+  if (::renameat(merged, "moved", merged, "new") != 0 && errno != EXDEV) return errno;
+  if (::unlinkat(merged, "file", 0) != 0 || ::unlinkat(merged, "gone", AT_REMOVEDIR) != 0 ||
       ::unlinkat(merged, "again", AT_REMOVEDIR) != 0 || ::mkdirat(merged, "again", 0755) != 0)
     return errno;
-  struct stat gone;
-  if (::stat("upper/gone", &gone) != 0) return errno;
+  struct stat gone, file_gone;
+  if (::stat("upper/gone", &gone) != 0 || ::stat("upper/file", &file_gone) != 0) return errno;
   char opaque = 0;
   const char* name = user_xattrs ? "user.overlay.opaque" : "trusted.overlay.opaque";
   if (::getxattr("upper/again", name, &opaque, 1) != 1) return errno;
-  return S_ISCHR(gone.st_mode) && gone.st_rdev == makedev(0, 0) && opaque == 'y' ? 0 : kDifferent;
+  return is_whiteout(gone) && is_whiteout(file_gone) && opaque == 'y' ? 0 : kDifferent;
+}
+
+int try_xattr(int directory, const char* name, const void* value, std::size_t size) {
+  const int file = ::openat(directory, "marked", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+  return file < 0 ? errno : error_of(::fsetxattr(file, name, value, size, 0));
+}
+
+int try_seccomp_action(unsigned action) {
+  return error_of(::syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action));
 }
 
 }  // namespace
-
-int probe_nothing(const void*) {
-  return 0;
-}
 
 int probe_openat2(const void*) {
   struct open_how how {};
   how.flags = O_PATH | O_CLOEXEC;
   how.resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
   return error_of(::syscall(SYS_openat2, AT_FDCWD, ".", &how, sizeof how));
+}
+
+int probe_statx(const void*) {
+  struct statx status;
+  return error_of(::syscall(SYS_statx, AT_FDCWD, ".", 0, STATX_BASIC_STATS, &status));
 }
 
 int probe_close_range(const void*) {
@@ -111,6 +123,14 @@ int probe_mount_api(const void*) {
 
 int probe_proc(const void*) {
   return error_of_kernel(sys_make_filesystem("proc", kNoExec));
+}
+
+int probe_sysfs(const void*) {
+  return error_of_kernel(sys_make_filesystem("sysfs", kNoExec));
+}
+
+int probe_devpts(const void*) {
+  return error_of_kernel(sys_make_filesystem("devpts", kNoExec));
 }
 
 int probe_chroot(const void*) {
@@ -133,9 +153,26 @@ int probe_reflink(const void* directory_fd) {
   return error_of(::ioctl(to, FICLONE, from));
 }
 
+int probe_user_xattrs(const void* directory_fd) {
+  return try_xattr(directory_of(directory_fd), "user.strake", "x", 1);
+}
+
+int probe_file_capabilities(const void* directory_fd) {
+  // VFS_CAP_REVISION_2, and no capability at all; little-endian as on disk.
+  constexpr char kNone[20] = {0, 0, 0, 2};
+  return try_xattr(directory_of(directory_fd), "security.capability", kNone, sizeof kNone);
+}
+
+int probe_trusted_xattrs(const void* directory_fd) {
+  return try_xattr(directory_of(directory_fd), "trusted.strake", "x", 1);
+}
+
 int probe_seccomp(const void*) {
-  const unsigned action = SECCOMP_RET_ERRNO;
-  return error_of(::syscall(SYS_seccomp, SECCOMP_GET_ACTION_AVAIL, 0, &action));
+  return try_seccomp_action(SECCOMP_RET_ERRNO);
+}
+
+int probe_seccomp_notify(const void*) {
+  return try_seccomp_action(SECCOMP_RET_USER_NOTIF);
 }
 
 int probe_binfmt(const void*) {
@@ -146,21 +183,8 @@ int probe_overlay(const void* directory) {
   return try_overlay(static_cast<const char*>(directory), false);
 }
 
-int probe_user_overlay(const void* argument) {
-  const auto& probe = *static_cast<const UserOverlayProbe*>(argument);
-  // Without a map of the builder's own ids no file can be made. Groups cannot be mapped before
-  // setgroups is given up.
-  if (!write_file("/proc/self/setgroups", "deny") ||
-      !write_file("/proc/self/uid_map", probe.uid_map) ||
-      !write_file("/proc/self/gid_map", probe.gid_map))
-    return errno;
-  return try_overlay(probe.directory, true);
-}
-
-int landlock_abi() noexcept {
-  const long abi =
-      ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
-  return abi < 0 ? 0 : static_cast<int>(abi);
+int probe_user_overlay(const void* directory) {
+  return try_overlay(static_cast<const char*>(directory), true);
 }
 
 }  // namespace strake::sandbox

@@ -176,8 +176,9 @@ void UserNamespace::enter() {
   const std::string path = "/proc/" + std::to_string(child_.pid()) + "/ns/user";
   const FileDescriptor ours(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (!ours) throw base::system_error(errno, "open", path);
+  // A filter may refuse this and nothing else; nothing has changed yet.
   if (::setns(ours.get(), CLONE_NEWUSER) != 0)
-    throw base::system_error(errno, "enter", "user namespace");
+    throw refused("cannot enter a user namespace", errno);
   // One of our own rather than the child's: our root and working directory come along.
   if (::unshare(CLONE_NEWNS) != 0 ||
       ::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)

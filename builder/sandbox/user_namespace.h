@@ -31,7 +31,7 @@ class UserNamespace {
 
   /// Moves this process, which has one thread, into the namespace and into a mount namespace of its
   /// own, where nothing is shared with the one before. The working directory stays. Throws
-  /// Error(system); then the process is of no use any more.
+  /// Error(unsupported) if nothing changed, Error(system) if the process is of no use any more.
   void enter();
 
  private:

@@ -107,12 +107,13 @@ TEST(MountPoints, TakeWhatIsThereAndLeaveIt) {
 TEST(Doctor, AnswersEachQuestionOnceAndGivesAKnobForWhatFails) {
   const base::TempDirectory store(fs::temp_directory_path(), "strake-doctor-");
   std::set<std::string> features;
-  for (const Check& check : diagnose(store.path())) {
+  for (const Check& check : diagnose(store.path()).checks) {
     EXPECT_TRUE(features.insert(check.feature).second) << check.feature;
     EXPECT_FALSE(check.detail.empty()) << check.feature;
+    EXPECT_FALSE(check.gives.empty()) << check.feature;
     EXPECT_EQ(check.knob.empty(), check.ok) << check.feature << ": " << check.detail;
   }
-  for (const char* feature : {"root", "user-namespaces", "overlay", "overlay-user", "proc",
+  for (const char* feature : {"root", "user-namespaces", "overlay", "id-ranges", "proc",
                               "mount-api", "emulation", "seccomp", "chroot", "store"})
     EXPECT_TRUE(features.contains(feature)) << feature;
   EXPECT_TRUE(fs::is_empty(store.path()));
@@ -121,7 +122,7 @@ TEST(Doctor, AnswersEachQuestionOnceAndGivesAKnobForWhatFails) {
 TEST(Doctor, FindsEverythingThatStepsNeedWhereStepsRun) {
   if (!has_capability(own_capabilities(), 21)) GTEST_SKIP() << "needs CAP_SYS_ADMIN";
   const base::TempDirectory store(fs::temp_directory_path(), "strake-doctor-");
-  for (const Check& check : diagnose(store.path()))
+  for (const Check& check : diagnose(store.path()).checks)
     if (check.feature == "mount-api" || check.feature == "overlay" || check.feature == "proc") {
       EXPECT_TRUE(check.ok) << check.feature << ": " << check.detail;
     }
