@@ -56,17 +56,22 @@ CopiedRoot::CopiedRoot(const Store& store) : work(store.make_ingest("root-")) {
 
 bool CopiedRoots::required() const {
   const std::lock_guard lock(mutex_);
-  return overlay_ == Overlay::impossible;
+  return overlay_ == Overlay::impossible || overlay_ == Overlay::unwanted;
 }
 
 void CopiedRoots::require() {
   const std::lock_guard lock(mutex_);
-  overlay_ = Overlay::impossible;
+  overlay_ = Overlay::unwanted;
+}
+
+bool CopiedRoots::may_mount() const {
+  const std::lock_guard lock(mutex_);
+  return overlay_ != Overlay::unwanted;
 }
 
 bool CopiedRoots::required_in(const Store& store) {
   const std::lock_guard lock(mutex_);
-  if (overlay_ != Overlay::untried) return overlay_ == Overlay::impossible;
+  if (overlay_ != Overlay::untried) return overlay_ != Overlay::works;
   try {
     const MountStack trial(store, std::span<const fs::path>(), Writable::yes);
     overlay_ = Overlay::works;

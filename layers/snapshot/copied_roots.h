@@ -33,7 +33,9 @@ class CopiedRoots {
  public:
   /// Whether roots are copies here: overlayfs was tried without success, or is not wanted.
   bool required() const;
+  /// From now on roots are copies, and plain directories: nothing is to be mounted.
   void require();
+  bool may_mount() const;
   /// To be called when an overlay could not be mounted: whether that is how it is in this store.
   /// Tries the simplest of them, once.
   bool required_in(const Store& store);
@@ -49,7 +51,7 @@ class CopiedRoots {
   void put_back(std::shared_ptr<CopiedRoot> root);
 
  private:
-  enum class Overlay { untried, works, impossible };
+  enum class Overlay { untried, works, impossible, unwanted };
 
   std::shared_ptr<CopiedRoot> take_best(std::span<const std::filesystem::path> trees);
 

@@ -30,17 +30,17 @@ MountStack mount(const Store& store, const LayerStore& layers,
 }  // namespace
 
 auto RootTree::make(const Store& store, const LayerStore& layers,
-                    std::span<const base::DiffId> bottom_to_top, Writable writable,
-                    const fs::path* mount_points) -> std::variant<MountStack, Copy> {
-  if (!store.copied_roots().required()) {
+                    std::span<const base::DiffId> bottom_to_top, const Kinds& kinds)
+    -> std::variant<MountStack, Copy> {
+  CopiedRoots& copies = store.copied_roots();
+  if (!copies.required()) {
     try {
-      return mount(store, layers, bottom_to_top, writable, mount_points);
+      return mount(store, layers, bottom_to_top, kinds.overlay, kinds.mount_points);
     } catch (const base::Error& error) {
-      if (error.code() != base::ErrorCode::unsupported || !store.copied_roots().required_in(store))
-        throw;
+      if (error.code() != base::ErrorCode::unsupported || !copies.required_in(store)) throw;
     }
   }
-  return copy_of(store, layers, bottom_to_top, writable);
+  return copy_of(store, layers, bottom_to_top, kinds.copy);
 }
 
 auto RootTree::copy_of(const Store& store, const LayerStore& layers,
@@ -54,8 +54,10 @@ auto RootTree::copy_of(const Store& store, const LayerStore& layers,
     shared = store.copied_roots().share(store, trees);
   }
   const int directory = own != nullptr ? own->directory.get() : shared->directory.get();
-  FileDescriptor mount(
-      ::open_tree(directory, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+  FileDescriptor mount;
+  if (store.copied_roots().may_mount())
+    mount = FileDescriptor(
+        ::open_tree(directory, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
   FileDescriptor opened(::openat(directory, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!opened) throw system_error(errno, "open", "root filesystem");
   TreeList before = own != nullptr ? TreeList(directory) : TreeList();
@@ -70,12 +72,19 @@ RootTree::RootTree(const Store& store, const LayerStore& layers,
 
 RootTree::RootTree(const Store& store, const LayerStore& layers,
                    std::span<const base::DiffId> bottom_to_top, Writable writable)
-    : RootTree(store, layers, make(store, layers, bottom_to_top, writable, nullptr)) {}
+    : RootTree(store, layers, make(store, layers, bottom_to_top, {writable, writable})) {}
 
 RootTree RootTree::for_command(const Store& store, const LayerStore& layers,
                                std::span<const base::DiffId> bottom_to_top,
                                const fs::path& mount_points) {
-  return RootTree(store, layers, make(store, layers, bottom_to_top, Writable::yes, &mount_points));
+  return RootTree(
+      store, layers,
+      make(store, layers, bottom_to_top, {Writable::yes, Writable::yes, &mount_points}));
+}
+
+RootTree RootTree::for_mounts(const Store& store, const LayerStore& layers,
+                              std::span<const base::DiffId> bottom_to_top) {
+  return RootTree(store, layers, make(store, layers, bottom_to_top, {Writable::yes, Writable::no}));
 }
 
 RootTree::RootTree(RootTree&&) noexcept = default;

@@ -29,6 +29,10 @@ class RootTree {
   static RootTree for_command(const Store& store, const LayerStore& layers,
                               std::span<const base::DiffId> bottom_to_top,
                               const std::filesystem::path& mount_points);
+  /// One that other roots get parts of mounted. An overlay can be written to, and what is written
+  /// is thrown away; a copy is shared with others and only to be read.
+  static RootTree for_mounts(const Store& store, const LayerStore& layers,
+                             std::span<const base::DiffId> bottom_to_top);
   RootTree(RootTree&&) noexcept;
   RootTree& operator=(RootTree&&) noexcept;
   ~RootTree();
@@ -65,10 +69,13 @@ class RootTree {
   RootTree(const Store& store, const LayerStore& layers, std::variant<MountStack, Copy> kind);
   static Copy copy_of(const Store& store, const LayerStore& layers,
                       std::span<const base::DiffId> bottom_to_top, Writable writable);
+  struct Kinds {
+    Writable overlay, copy;
+    const std::filesystem::path* mount_points = nullptr;
+  };
   static std::variant<MountStack, Copy> make(const Store& store, const LayerStore& layers,
                                              std::span<const base::DiffId> bottom_to_top,
-                                             Writable writable,
-                                             const std::filesystem::path* mount_points);
+                                             const Kinds& kinds);
 
   const Store* store_;
   const LayerStore* layers_;
