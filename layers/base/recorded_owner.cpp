@@ -79,9 +79,10 @@ bool parse_recorded_owner(std::string_view text, RecordedOwner& owner) {
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, radix);
     if (error != std::errc()) return false;
     text.remove_prefix(static_cast<std::size_t>(end - text.data()));
-    const bool more = text.starts_with(':');
-    if (more) text.remove_prefix(1);
-    return more || text.empty();
+    if (text.empty()) return true;
+    if (text.front() != ':' || text.size() == 1) return false;
+    text.remove_prefix(1);
+    return true;
   };
   RecordedOwner parsed;
   if (!field(parsed.uid, 10) || !field(parsed.gid, 10)) return false;
