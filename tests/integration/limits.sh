@@ -85,7 +85,7 @@ refused 4 "the host's network where the build has another one" "add --allow netw
   "$strake" build --network none context
 check "that can be granted" "$strake" build --network none --allow network.host context
 
-PATH=/nowhere refused 5 "a private network without a program" "install the package passt or slirp4netns" \
+refused 5 "a private network without a program" "install the package passt or slirp4netns" env PATH=/nowhere \
   "$strake" build --network private - <<<'FROM localhost/base
 RUN true'
 [ -c /dev/net/tun ] || { echo "no /dev/net/tun: private networks are not tested"; exit 0; }
