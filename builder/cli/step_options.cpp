@@ -7,6 +7,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "builder/cli/grants.h"
 #include "builder/cli/output_spec.h"
 #include "builder/dockerfile/duration.h"
 #include "builder/dockerfile/run_mount.h"
@@ -342,7 +343,7 @@ void StepOptions::declare(OptionSet& options) {
   options.text("--gpus", "all|N|device=N", gpus_, "GPUs for all steps, by their CDI specs");
 }
 
-builder::StepSettings StepOptions::settings() const {
+builder::StepSettings StepOptions::settings(const Environment& environment) const {
   StepSettings settings;
   settings.network = parse_network(network_.value_or("default"));
   for (const std::string& text : add_hosts_) settings.add_hosts.push_back(parse_host(text));
@@ -361,6 +362,8 @@ builder::StepSettings StepOptions::settings() const {
   settings.capabilities = parse_capabilities(cap_add_, cap_drop_);
   for (const std::string& text : security_) add_security_option(text, settings);
   for (const std::string& text : devices_) add_device(text, settings);
+  if (const auto directories = environment("STRAKE_CDI_DIRS"))
+    settings.cdi_directories = parse_cdi_directories(*directories);
   if (gpus_)
     for (std::string& name : parse_gpus(*gpus_)) settings.cdi_devices.push_back(std::move(name));
   return settings;

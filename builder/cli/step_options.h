@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "builder/cli/arguments.h"
 #include "builder/cli/option_set.h"
 #include "builder/exec/step_settings.h"
 
@@ -18,9 +19,9 @@ class StepOptions {
   /// Declares them, with headings of their own in the help.
   void declare(OptionSet& options);
 
-  /// What they say, after parsing. Throws Error(invalid_input) naming the option, and
+  /// What they say, after parsing, and STRAKE_CDI_DIRS. Throws Error(invalid_input) naming the option, and
   /// Error(unsupported) for what no step can have.
-  builder::StepSettings settings() const;
+  builder::StepSettings settings(const Environment& environment) const;
 
  private:
   sandbox::ResourceLimits resources() const;

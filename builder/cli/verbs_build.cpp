@@ -279,13 +279,11 @@ Command parse_build(VerbContext& context) {
   for (const std::string& text : words.agents)
     request.agents.push_back(parse_agent(text, environment));
   for (const std::string& text : words.allow) add_entitlements(text, request.allow);
-  if (const auto directories = context.environment("STRAKE_CDI_DIRS"))
-    request.cdi_directories = parse_cdi_directories(*directories);
   request.target = words.target.value_or("");
   set_platforms(request, words, context);
   set_outputs(request, words);
   check_outputs(request);
-  request.steps = steps.settings();
+  request.steps = steps.settings(environment);
   set_source_date_epoch(request, context);
   request.pull = parse_pull_policy(words.pull.value_or("missing"));
   request.no_cache = words.no_cache;

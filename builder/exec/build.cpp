@@ -39,7 +39,7 @@ class Build {
   BuildOutcome run() {
     read_input();
     make_plans();
-    const DeviceTable devices(plans_, request_.cdi_directories, request_.allow.devices);
+    const DeviceTable devices(plans_, request_.steps.cdi_directories, request_.allow.devices);
     if (request_.dry_run) return dry_run();
     check_platforms();
     StepRunner runner(request_, machine_, *input_, secrets_, devices, stop_.get_token());

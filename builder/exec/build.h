@@ -62,7 +62,6 @@ struct BuildRequest {
   std::vector<SecretSource> secrets;
   std::vector<AgentSource> agents;
   Entitlements allow;
-  std::vector<std::filesystem::path> cdi_directories = {"/etc/cdi", "/var/run/cdi"};  // later win
   std::vector<OutputSpec> outputs;  // empty: an image in the store
   oci::Compression compression = oci::Compression::gzip;
   std::optional<int> compression_level;

@@ -76,7 +76,7 @@ void run_command(const plan::Run& run, const layers::MountStack& root, const Mou
   };
   const RunMounts mounts(run, sources, machine, {secrets, request.agents}, stop, note);
   mounts.add_to(spec);
-  const auto device_files = add_devices(run, devices, spec, note);
+  const auto device_files = add_devices(run.devices, devices, spec, note);
   const auto host_device_files = add_host_devices(request.steps, spec);
   for (const plan::InlineFile& script : run.scripts)
     spec.mounts.push_back(sandbox::InlineFile{

@@ -160,6 +160,13 @@ DeviceTable::DeviceTable(std::span<const plan::BuildPlan> plans,
     }
 }
 
+DeviceTable::DeviceTable(std::span<const std::string> names,
+                         const std::vector<std::filesystem::path>& directories) {
+  if (names.empty()) return;
+  devices_ = CdiDevices(directories);
+  for (const std::string& name : names) look_up({.name = name, .required = true}, {.all = true});
+}
+
 void DeviceTable::look_up(const dockerfile::RunDevice& request, const DeviceGrants& grants) {
   const auto alias = std::ranges::find_if(grants.devices, [&](const DeviceGrants::Device& device) {
     return device.alias == request.name;
@@ -191,14 +198,14 @@ void DeviceTable::check_granted(const std::vector<const CdiDevice*>& devices,
           .hint("to grant it add --allow device=" + device->name);
 }
 
-std::vector<base::FileDescriptor> add_devices(const plan::Run& run, const DeviceTable& devices,
-                                              sandbox::Spec& spec,
+std::vector<base::FileDescriptor> add_devices(std::span<const dockerfile::RunDevice> requests,
+                                              const DeviceTable& devices, sandbox::Spec& spec,
                                               const std::function<void(const std::string&)>& note) {
-  if (run.devices.empty()) return {};
+  if (requests.empty()) return {};
   DeviceEdits edits(spec);
   std::set<const CdiDevice*> done;
   std::set<const CdiEdits*> common;
-  for (const dockerfile::RunDevice& request : run.devices) {
+  for (const dockerfile::RunDevice& request : requests) {
     const std::vector<const CdiDevice*>& found = devices.of(request.name);
     if (found.empty())
       note("the device " + base::quoted(request.name) + " is not known on this machine");
@@ -210,6 +217,17 @@ std::vector<base::FileDescriptor> add_devices(const plan::Run& run, const Device
     }
   }
   return std::move(edits).finish();
+}
+
+std::vector<base::FileDescriptor> add_devices(const StepSettings& settings, sandbox::Spec& spec,
+                                              const std::function<void(const std::string&)>& note) {
+  const DeviceTable table(settings.cdi_devices, settings.cdi_directories);
+  std::vector<dockerfile::RunDevice> requests;
+  for (const std::string& name : settings.cdi_devices) requests.push_back({.name = name});
+  std::vector<base::FileDescriptor> files = add_devices(requests, table, spec, note);
+  for (base::FileDescriptor& file : add_host_devices(settings, spec))
+    files.push_back(std::move(file));
+  return files;
 }
 
 }  // namespace strake::builder

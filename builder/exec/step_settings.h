@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <utility>
@@ -38,6 +39,7 @@ struct StepSettings {
   std::optional<std::chrono::milliseconds> timeout;
   std::vector<HostDevice> devices;
   std::vector<std::string> cdi_devices;  // "vendor.com/class=name"; DeviceTable knows them
+  std::vector<std::filesystem::path> cdi_directories = {"/etc/cdi", "/var/run/cdi"};  // later win
 };
 
 /// Puts everything but the devices into the spec of a command.

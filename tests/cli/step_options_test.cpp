@@ -18,7 +18,7 @@ StepSettings settings(const std::vector<std::string>& words) {
   OptionSet options("build", "", "");
   steps.declare(options);
   options.parse(words);
-  return steps.settings();
+  return steps.settings([](const std::string&) { return std::nullopt; });
 }
 
 std::string failure(const std::vector<std::string>& words) {
