@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "builder/exec/accounts.h"
+#include "builder/exec/run_devices.h"
 #include "builder/exec/layer_fetcher.h"
 #include "builder/exec/mount_point_layer.h"
 #include "layers/base/error.h"
@@ -186,7 +187,8 @@ sandbox::ExitStatus run_image(const oci::ImageConfig& image, const ImageRunReque
   Volumes volumes(root, request.read_only_root);
   for (const Volume& volume : volumes_of(image.config, request)) volumes.add(volume);
   spec.mounts.insert(spec.mounts.end(), volumes.mounts().begin(), volumes.mounts().end());
-  const std::vector<FileDescriptor> devices = add_host_devices(request.settings, spec);
+  const std::vector<FileDescriptor> devices =
+      add_devices(request.settings, spec, [](const std::string& line) { base::log_warning(line); });
 
   NoOutput output;
   return machine.sandbox.run(spec, output, stop);
