@@ -5,10 +5,11 @@
 #include <algorithm>
 
 #include "builder/exec/accounts.h"
-#include "builder/exec/run_devices.h"
 #include "builder/exec/layer_fetcher.h"
 #include "builder/exec/mount_point_layer.h"
+#include "builder/exec/run_devices.h"
 #include "layers/base/error.h"
+#include "layers/base/log.h"
 #include "layers/base/log.h"
 #include "layers/layer_store.h"
 #include "layers/snapshot/mount_stack.h"
