@@ -37,6 +37,8 @@ void require_possible(const Spec& spec) {
   if (spec.all_system_calls) throw refused("a step without a filter of system calls");
   if (spec.capabilities.add != 0) throw refused("giving a step more capabilities");
   if (spec.resources.any()) throw refused("limiting the resources of a step");
+  if (spec.hostname != Spec{}.hostname) throw refused("a host name of the step's own");
+  if (spec.shm_size_bytes != Spec{}.shm_size_bytes) throw refused("another size of /dev/shm");
   if (spec.read_only_root) throw refused("a read-only root");
   if (spec.interaction && spec.interaction->terminal) throw refused("a terminal");
 }
@@ -97,7 +99,10 @@ ExitStatus ChrootSandbox::run(const Spec& spec, base::ByteSink& output, std::sto
   streams.close_far_ends();
   const Outcome outcome =
       supervise(std::move(init), std::move(status_pipe.read_end), streams.flows(),
-                {.polite = stop, .urgent = urgent_.get_token(), .grace = grace_});
+                {.polite = stop,
+                 .urgent = urgent_.get_token(),
+                 .grace = grace_,
+                 .timeout = spec.timeout});
   if (outcome.stopped) throw Error(ErrorCode::cancelled, "step stopped");
   ExitStatus status = exit_status(spec, outcome, [](int) { return std::string(); });
   status.oom_killed = was_killed(status) && memory.happened();
