@@ -84,7 +84,7 @@ STRAKE_AFTER_CLONE void place(Descriptors descriptors) noexcept {
   pollfd builder{ready, 0, 0};  // it may have died before the signal was armed
   if (::poll(&builder, 1, 0) > 0 && (builder.revents & POLLERR) != 0) ::_exit(1);
   ::setsid();  // Ctrl-C is for the builder, which still needs the network to stop the step
-  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGPIPE, SIG_DFL);  // older versions of pasta take it amiss if it is ignored
 
   const auto program = static_cast<pid_t>(::syscall(SYS_clone, static_cast<unsigned long>(SIGCHLD),
                                                     nullptr, nullptr, nullptr, nullptr));
@@ -128,9 +128,12 @@ bool await(int ready) {
   return count > 0 && ::read(ready, &byte, 1) == 1;
 }
 
+void make_nonblocking(int fd) {
+  if (::fcntl(fd, F_SETFL, O_NONBLOCK) != 0) throw base::system_error(errno, "set up", "pipe");
+}
+
 /// What there is to read now.
 std::string rest_of(int messages) {
-  ::fcntl(messages, F_SETFL, O_NONBLOCK);
   std::string text(4096, '\0');
   const ssize_t count = ::read(messages, text.data(), text.size());
   text.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
@@ -221,6 +224,9 @@ OutwardNetwork::OutwardNetwork(const NetworkProgram& program, const Spec& spec, 
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   const int said = messages.write_end.get(), done = ready.write_end.get();
+  // A program that talks too much loses words, not its life.
+  make_nonblocking(said);
+  make_nonblocking(messages.read_end.get());
   GuardPlan plan{program.path.c_str(), arguments.data(), {}, ready.read_end.get()};
   plan.descriptors = program.kind == NetworkProgram::Kind::pasta
                          ? Descriptors{network.get(), done, said, -1}
@@ -228,9 +234,10 @@ OutwardNetwork::OutwardNetwork(const NetworkProgram& program, const Spec& spec, 
   guard_ = start(plan);
   ready.write_end.reset();
   messages.write_end.reset();
+  messages_ = std::move(messages.read_end);
   if (await(ready.read_end.get())) return;
 
-  const std::string text = rest_of(messages.read_end.get());
+  const std::string text = rest_of(messages_.get());
   Error error(ErrorCode::unsupported,
               std::string(name_of(program.kind)) + " could not connect the network of the step");
   if (!text.empty()) error.add_note(text);

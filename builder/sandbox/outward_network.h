@@ -7,6 +7,7 @@
 
 #include "builder/sandbox/child_process.h"
 #include "builder/sandbox/sandbox.h"
+#include "layers/base/fd.h"
 
 namespace strake::sandbox {
 
@@ -42,6 +43,7 @@ class OutwardNetwork {
   OutwardNetwork(const NetworkProgram& program, const Spec& spec, pid_t process);
 
  private:
+  base::FileDescriptor messages_;  // open, so that the program can write
   ChildProcess guard_;
 };
 
