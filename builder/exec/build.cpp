@@ -41,7 +41,7 @@ class Build {
     make_plans();
     const DeviceTable devices(plans_, request_.steps.cdi_directories, request_.allow.devices);
     if (request_.dry_run) return dry_run();
-    check_platforms();
+    check_runnable();
     StepRunner runner(request_, machine_, *input_, secrets_, devices, stop_.get_token());
     start_publishing(runner.fetcher());
     execute(runner);
@@ -86,8 +86,8 @@ class Build {
       options.labels = request_.labels;
       options.contexts = input_->named_contexts();
       options.network = request_.steps.network != sandbox::Network::none;
-      options.allow_host_network = request_.steps.network == sandbox::Network::host ||
-                                   request_.allow.host_network;
+      options.allow_host_network =
+          request_.steps.network == sandbox::Network::host || request_.allow.host_network;
       options.allow_insecure = request_.allow.insecure;
       options.cache_mount_namespace = build_arg("BUILDKIT_CACHE_MOUNT_NS");
       options.hostname = build_arg("BUILDKIT_SANDBOX_HOSTNAME");
@@ -139,6 +139,14 @@ class Build {
           if (std::holds_alternative<dockerfile::Run>(instruction.operation))
             check_platform(stage.platform, instruction.where);
       }
+  }
+
+  /// Again when the images are known: one may be for another platform than was asked for.
+  void check_runnable() const {
+    for (std::size_t i = 0; i < plans_.size(); ++i)
+      for (const plan::Step& step : plans_[i].steps)
+        if (const auto* run = std::get_if<plan::Run>(&step.operation))
+          check_platform(platform_of(graphs_[i], step, *run), step.where);
   }
 
   void check_platform(const oci::Platform& platform, const base::SourceRange& where) const {

@@ -21,17 +21,25 @@ const Stage& first_stage(const plan::StageGraph& graph, const Stage& stage) {
   return *first;
 }
 
-EmulatedStage nothing_yet(const plan::StageGraph& graph, const Stage& stage,
+EmulatedStage nothing_yet(const plan::StageGraph& graph, const plan::Step& step,
                           const EmulatorName& emulator) {
-  const Stage& first = first_stage(graph, stage);
-  return {.platform = stage.platform,
-          .stage = stage.shown_name(),
+  const oci::Platform platform = platform_of(graph, step, std::get<plan::Run>(step.operation));
+  const Stage& first = first_stage(graph, stage_of(graph, step));
+  return {.platform = platform,
+          .stage = step.stage,
           .first_stage = first.shown_name(),
-          .emulator = emulator(stage.platform.architecture),
+          .emulator = emulator(platform.architecture),
           .in_image = first.number == first_stage(graph, graph.stages[graph.target]).number};
 }
 
 }  // namespace
+
+oci::Platform platform_of(const plan::StageGraph& graph, const plan::Step& step,
+                          const plan::Run& run) {
+  const oci::Platform& platform = stage_of(graph, step).platform;
+  if (run.architecture == platform.architecture) return platform;
+  return {platform.os, run.architecture, ""};
+}
 
 std::vector<EmulatedStage> emulated_stages(const plan::StageGraph& graph,
                                            const plan::BuildPlan& plan,
@@ -45,7 +53,7 @@ std::vector<EmulatedStage> emulated_stages(const plan::StageGraph& graph,
       return other.stage == step.stage;
     });
     if (stage == stages.end())
-      stage = stages.insert(stages.end(), nothing_yet(graph, stage_of(graph, step), emulator));
+      stage = stages.insert(stages.end(), nothing_yet(graph, step, emulator));
     stage->time += time;
   }
   return stages;

@@ -12,6 +12,10 @@
 
 namespace strake::builder {
 
+/// That the command of a step runs on: its stage's, unless the base image is for another one.
+oci::Platform platform_of(const plan::StageGraph& graph, const plan::Step& step,
+                          const plan::Run& run);
+
 /// What runs programs of an architecture: "qemu-aarch64".
 using EmulatorName = std::function<std::string(const std::string& architecture)>;
 

@@ -71,7 +71,7 @@ void StagePlanner::plan(const dockerfile::Run& run) {
   step.proxy_env = proxy_environment();
   step.user = config().user;
   step.working_dir = config().working_dir.empty() ? "/" : config().working_dir;
-  step.architecture = stage_.platform.architecture;
+  step.architecture = run_architecture();
   step.insecure = insecure;
   step.shell = shell().front();
   step.hostname = options_.hostname;
@@ -84,6 +84,14 @@ void StagePlanner::plan(const dockerfile::Run& run) {
   const std::string created_by = "RUN " + run_prefix() + join(step.argv) + " # buildkit";
   add_step(std::move(step));
   add_history(created_by, true);
+}
+
+/// A lone image is taken whatever its platform. Where its config and the stage disagree, the one
+/// that is not this machine's counts: the machine's own programs run in any case.
+const std::string& StagePlanner::run_architecture() const {
+  const std::string& of_image = state_.image.platform.architecture;
+  const bool foreign = !of_image.empty() && of_image != options_.build_platform.architecture;
+  return foreign ? of_image : stage_.platform.architecture;
 }
 
 void StagePlanner::plan(const dockerfile::Copy& copy) {

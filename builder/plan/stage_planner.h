@@ -79,6 +79,7 @@ class StagePlanner {
   std::vector<std::string> shell() const;
   std::vector<std::string> with_shell(const dockerfile::CommandLine& command) const;
   std::vector<std::string> proxy_environment() const;
+  const std::string& run_architecture() const;
   std::string expand(std::string_view word) const;
   std::vector<std::string> expand_all(const std::vector<std::string>& words) const;
   std::string absolute(const std::string& path) const;

@@ -16,11 +16,8 @@ class EmulatedStages : public testing::Test {
                                 const std::string& platform = "linux/arm64") {
     plan::PlanOptions options = plan::options_for(platform);
     options.platform_given = true;
-    const plan::ResolvedImages images{plan::image("debian", {}, "linux/arm64"),
-                                      plan::image("debian", {}, "linux/amd64"),
-                                      plan::image("debian", {}, "linux/arm/v7")};
-    const plan::StageGraph graph = plan::make_graph(plan::parsed(dockerfile), options, images);
-    const plan::BuildPlan plan = plan::make_plan(graph, options, images);
+    const plan::StageGraph graph = plan::make_graph(plan::parsed(dockerfile), options, images_);
+    const plan::BuildPlan plan = plan::make_plan(graph, options, images_);
     std::vector<StepResult> results(plan.steps.size());
     for (const plan::Step& step : plan.steps)
       if (const auto* run = std::get_if<plan::Run>(&step.operation);
@@ -29,6 +26,10 @@ class EmulatedStages : public testing::Test {
     return emulated_stages(graph, plan, results,
                            [](const std::string& architecture) { return "qemu-" + architecture; });
   }
+
+  plan::ResolvedImages images_{plan::image("debian", {}, "linux/arm64"),
+                               plan::image("debian", {}, "linux/amd64"),
+                               plan::image("debian", {}, "linux/arm/v7")};
 };
 
 TEST_F(EmulatedStages, SumsTheStepsOfAStage) {
@@ -69,6 +70,16 @@ TEST_F(EmulatedStages, KnowsThatTheFromOfAStageMayBeTheImagesToo) {
          "FROM base\nCOPY --from=build /b /\n");
   ASSERT_EQ(stages.size(), 1U);
   EXPECT_TRUE(stages[0].in_image);
+}
+
+TEST_F(EmulatedStages, KnowsLoneImagesOfAnotherPlatform) {
+  auto [request, image] = plan::image("lone", {}, "linux/amd64");
+  image.config.platform = oci::parse_platform("linux/riscv64");
+  images_.emplace(request, image);
+  const auto stages = of("FROM lone\nRUN a\n", "linux/amd64");
+  ASSERT_EQ(stages.size(), 1U);
+  EXPECT_EQ(stages[0].platform.str(), "linux/riscv64");
+  EXPECT_EQ(stages[0].emulator, "qemu-riscv64");
 }
 
 TEST_F(EmulatedStages, HasThePlatformOfTheStage) {
