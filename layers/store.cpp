@@ -15,6 +15,7 @@
 #include "layers/base/log.h"
 #include "layers/base/rooted_directory.h"
 #include "layers/snapshot/copied_roots.h"
+#include "layers/tree_owners.h"
 
 namespace strake::layers {
 namespace fs = std::filesystem;
@@ -184,6 +185,7 @@ Store::Session& Store::session() const {
   if (session_) return *session_;
 
   FileLock making = lock("ingest");
+  require_own_trees(root_, xattrs_);
   const std::vector<fs::path> leftovers = collect_leftovers(ingest());
   base::TempDirectory directory(ingest(), "");
   FileLock alive(directory.path() / "lock", FileLock::Mode::exclusive);

@@ -28,6 +28,7 @@ class CopiedRoots;
 ///     ingest/partial/<hex>      interrupted downloads
 ///     mount-points/             directories that RUN steps mount on, below every image
 ///     locks/ quarantine/        flock files; what failed verification
+///     owners                    whose trees these are: see tree_owners.h
 ///
 /// A process holds `locks/store` shared for as long as the object lives; pruning holds it
 /// exclusively. Published things appear by rename or link of finished content, so that killing the
@@ -58,7 +59,8 @@ class Store {
   std::filesystem::path ingest() const { return root_ / "ingest"; }
 
   /// A fresh directory on the store's file system for unfinished work. The first call of a process
-  /// also removes what dead processes left there. Must not outlive the Store.
+  /// also removes what dead processes left there, and throws Error(unsupported) if the store's
+  /// trees have other owners than those of this process. Must not outlive the Store.
   base::TempDirectory make_ingest(std::string_view prefix) const;
 
   /// Blocks until this thread has `locks/<name>` for itself among all threads and processes.

@@ -6,6 +6,7 @@ target_sources(layers PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/../layer_record.cpp
   ${CMAKE_CURRENT_LIST_DIR}/../layer_store.cpp
   ${CMAKE_CURRENT_LIST_DIR}/../store.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/../tree_owners.cpp
   ${CMAKE_CURRENT_LIST_DIR}/apply.cpp
   ${CMAKE_CURRENT_LIST_DIR}/copied_roots.cpp
   ${CMAKE_CURRENT_LIST_DIR}/diff.cpp
@@ -16,6 +17,7 @@ target_sources(layers PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/layer_writer.cpp
   ${CMAKE_CURRENT_LIST_DIR}/mount_stack.cpp
   ${CMAKE_CURRENT_LIST_DIR}/node_maker.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/opaque_marks.cpp
   ${CMAKE_CURRENT_LIST_DIR}/root_tree.cpp
   ${CMAKE_CURRENT_LIST_DIR}/tree_changes.cpp
   ${CMAKE_CURRENT_LIST_DIR}/tree_entries.cpp

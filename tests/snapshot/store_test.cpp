@@ -2,6 +2,7 @@
 
 #include <gmock/gmock.h>
 
+#include "layers/tree_owners.h"
 #include "tests/snapshot/store_fixture.h"
 
 namespace strake::layers {
@@ -29,6 +30,25 @@ TEST_F(StoreOpen, MakesThePrivateLayout) {
         store().mounts(), store().ingest(), store().locks(), store().quarantine()})
     EXPECT_TRUE(fs::is_directory(path)) << path;
   EXPECT_TRUE(fs::is_empty(store().blobs()));
+}
+
+TEST_F(StoreOpen, TakesNoTreesOfOtherOwners) {
+  store().make_ingest("test-");
+  EXPECT_EQ(test::read_file(root() / "owners"), describe_owners(store().xattr_namespace()));
+  for (const auto& [owners, isolation] :
+       {std::pair("user; users 0 1000 1; groups 0 1000 1\n", "user-one"),
+        std::pair("user; users 0 1000 1 1 100000 9; groups 0 1000 1 1 100000 9\n", "user")}) {
+    test::write_file(root() / "owners", owners);
+    const Store other = Store::open(root());
+    try {
+      other.make_ingest("test-");
+      ADD_FAILURE() << "accepted";
+    } catch (const base::Error& error) {
+      EXPECT_EQ(error.code(), base::ErrorCode::unsupported);
+      EXPECT_THAT(error.hint(),
+                  testing::StartsWith(std::string("build with --isolation=") + isolation + ","));
+    }
+  }
 }
 
 TEST_F(StoreOpen, RefusesANewerFormat) {
