@@ -1,10 +1,13 @@
 #include "builder/context/git_command.h"
 
+#include <unistd.h>
+
 #include <array>
 #include <cstdlib>
 
 #include "builder/dockerfile/source_url.h"
 #include "builder/dockerfile/url_parts.h"
+#include "builder/sandbox/isolation.h"
 #include "layers/base/files.h"
 #include "layers/base/log.h"
 #include "registry/retry.h"
@@ -76,12 +79,19 @@ std::string shell_quoted(const std::string& text) {
   return result + "'";
 }
 
+/// In a user namespace of ours ssh takes us for root and looks for the hosts that root knows.
+std::string own_known_hosts() {
+  const char* home = ::getenv("HOME");
+  if (sandbox::caller().uid == ::geteuid() || home == nullptr) return "";
+  return " -o UserKnownHostsFile=" + shell_quoted(std::string(home) + "/.ssh/known_hosts");
+}
+
 /// No configuration, no keys but the agent's, no host that is not known.
 std::string ssh_command(const SourceAccess& access, const fs::path& work) {
   std::string command =
       "ssh -F /dev/null -o BatchMode=yes -o StrictHostKeyChecking=yes -o IdentityFile=none"
       " -o ConnectTimeout=20";
-  if (access.known_hosts.empty()) return command;
+  if (access.known_hosts.empty()) return command + own_known_hosts();
   const fs::path file = work / "known_hosts";
   base::write_file_atomically(file, access.known_hosts, 0600, base::Durability::none);
   return command +
