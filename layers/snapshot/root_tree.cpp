@@ -10,6 +10,7 @@
 #include "layers/base/error.h"
 #include "layers/layer_store.h"
 #include "layers/snapshot/layer_onto_tree.h"
+#include "layers/snapshot/opaque_marks.h"
 #include "layers/snapshot/tree_changes.h"
 
 namespace strake::layers {
@@ -19,33 +20,35 @@ using base::system_error;
 
 namespace {
 
-MountStack mount(const Store& store, const LayerStore& layers,
-                 std::span<const base::DiffId> bottom_to_top, Writable writable,
+FileDescriptor open_directory(const fs::path& path) {
+  FileDescriptor directory(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!directory) throw system_error(errno, "open", path.native());
+  return directory;
+}
+
+MountStack mount(const Store& store, std::vector<fs::path> trees, Writable writable,
                  const fs::path* mount_points) {
-  std::vector<fs::path> trees = tree_paths(layers, bottom_to_top);
   if (mount_points != nullptr) trees.insert(trees.begin(), *mount_points);
   return MountStack(store, trees, writable);
 }
 
 }  // namespace
 
-auto RootTree::make(const Store& store, const LayerStore& layers,
-                    std::span<const base::DiffId> bottom_to_top, const Kinds& kinds)
+auto RootTree::make(const Store& store, std::span<const fs::path> trees, const Kinds& kinds)
     -> std::variant<MountStack, Copy> {
   CopiedRoots& copies = store.copied_roots();
   if (!copies.required()) {
     try {
-      return mount(store, layers, bottom_to_top, kinds.overlay, kinds.mount_points);
+      return mount(store, {trees.begin(), trees.end()}, kinds.overlay, kinds.mount_points);
     } catch (const base::Error& error) {
       if (error.code() != base::ErrorCode::unsupported || !copies.required_in(store)) throw;
     }
   }
-  return copy_of(store, layers, bottom_to_top, kinds.copy);
+  return copy_of(store, trees, kinds.copy);
 }
 
-auto RootTree::copy_of(const Store& store, const LayerStore& layers,
-                       std::span<const base::DiffId> bottom_to_top, Writable writable) -> Copy {
-  const std::vector<fs::path> trees = tree_paths(layers, bottom_to_top);
+auto RootTree::copy_of(const Store& store, std::span<const fs::path> trees, Writable writable)
+    -> Copy {
   std::shared_ptr<const CopiedRoot> shared;
   std::shared_ptr<CopiedRoot> own;
   if (writable == Writable::yes) {
@@ -67,24 +70,25 @@ auto RootTree::copy_of(const Store& store, const LayerStore& layers,
 }
 
 RootTree::RootTree(const Store& store, const LayerStore& layers,
-                   std::variant<MountStack, Copy> kind)
-    : store_(&store), layers_(&layers), kind_(std::move(kind)) {}
+                   std::span<const base::DiffId> bottom_to_top, const Kinds& kinds)
+    : store_(&store),
+      layers_(&layers),
+      trees_(tree_paths(layers, bottom_to_top)),
+      kind_(make(store, trees_, kinds)) {}
 
 RootTree::RootTree(const Store& store, const LayerStore& layers,
                    std::span<const base::DiffId> bottom_to_top, Writable writable)
-    : RootTree(store, layers, make(store, layers, bottom_to_top, {writable, writable})) {}
+    : RootTree(store, layers, bottom_to_top, Kinds{writable, writable}) {}
 
 RootTree RootTree::for_command(const Store& store, const LayerStore& layers,
                                std::span<const base::DiffId> bottom_to_top,
                                const fs::path& mount_points) {
-  return RootTree(
-      store, layers,
-      make(store, layers, bottom_to_top, {Writable::yes, Writable::yes, &mount_points}));
+  return RootTree(store, layers, bottom_to_top, Kinds{Writable::yes, Writable::yes, &mount_points});
 }
 
 RootTree RootTree::for_mounts(const Store& store, const LayerStore& layers,
                               std::span<const base::DiffId> bottom_to_top) {
-  return RootTree(store, layers, make(store, layers, bottom_to_top, {Writable::yes, Writable::no}));
+  return RootTree(store, layers, bottom_to_top, Kinds{Writable::yes, Writable::no});
 }
 
 RootTree::RootTree(RootTree&&) noexcept = default;
@@ -115,15 +119,19 @@ void RootTree::disregard(std::span<const std::string> paths) {
 }
 
 base::TempDirectory RootTree::take_upper() {
-  if (auto* stack = std::get_if<MountStack>(&kind_)) return std::move(*stack).take_upper();
+  if (auto* stack = std::get_if<MountStack>(&kind_)) {
+    base::TempDirectory work = std::move(*stack).take_upper();
+    const FileDescriptor upper = open_directory(work.path() / "tree");
+    drop_idle_opaque_marks(upper.get(), trees_, store_->xattr_namespace());
+    return work;
+  }
   auto& copy = std::get<Copy>(kind_);
   copy.mount.reset();
   base::TempDirectory work = store_->make_ingest("upper-");
   const fs::path upper = work.path() / "tree";
   if (::mkdir(upper.c_str(), 0755) != 0 || ::chmod(upper.c_str(), 0755) != 0)
     throw system_error(errno, "create", upper.native());
-  const FileDescriptor to(::open(upper.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (!to) throw system_error(errno, "open", upper.native());
+  const FileDescriptor to = open_directory(upper);
   const int root = copy.own->directory.get();
   const TreeList before = std::move(copy.before);
   const TreeList after(root);

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <variant>
+#include <vector>
 
 #include "layers/snapshot/copied_roots.h"
 #include "layers/snapshot/mount_stack.h"
@@ -66,19 +67,22 @@ class RootTree {
     std::set<std::string, std::less<>> disregarded;
   };
 
-  RootTree(const Store& store, const LayerStore& layers, std::variant<MountStack, Copy> kind);
-  static Copy copy_of(const Store& store, const LayerStore& layers,
-                      std::span<const base::DiffId> bottom_to_top, Writable writable);
   struct Kinds {
     Writable overlay, copy;
     const std::filesystem::path* mount_points = nullptr;
   };
-  static std::variant<MountStack, Copy> make(const Store& store, const LayerStore& layers,
-                                             std::span<const base::DiffId> bottom_to_top,
+
+  RootTree(const Store& store, const LayerStore& layers,
+           std::span<const base::DiffId> bottom_to_top, const Kinds& kinds);
+  static Copy copy_of(const Store& store, std::span<const std::filesystem::path> trees,
+                      Writable writable);
+  static std::variant<MountStack, Copy> make(const Store& store,
+                                             std::span<const std::filesystem::path> trees,
                                              const Kinds& kinds);
 
   const Store* store_;
   const LayerStore* layers_;
+  std::vector<std::filesystem::path> trees_;  // bottom first
   std::variant<MountStack, Copy> kind_;
 };
 

@@ -88,9 +88,8 @@ void TreeChanges::compare_entry(std::uint32_t before, std::uint32_t after) {
     open_.emplace_back(before, after);
   } else if (Group* group = group_of(mark)) {
     group->kept.push_back(after);
-    // That other names came or went sets the ctime too.
-    group->changed |= changed && (before_[before].mark.links == mark.links ||
-                                  !before_[before].mark.same_metadata(mark));
+    group->touched |= changed;
+    group->changed |= changed && !before_[before].mark.same_metadata(mark);
   } else if (changed) {
     note(after, Change::copied_up);
   }
@@ -136,7 +135,9 @@ void TreeChanges::resolve(const Group& group) {
   const std::vector<std::uint32_t>& kept = group.kept;
   std::vector<std::uint32_t> first_and_added(kept.begin(), kept.begin() + (kept.empty() ? 0 : 1));
   first_and_added.insert(first_and_added.end(), group.added.begin(), group.added.end());
-  if (group.changed) {
+  // That a name came or went sets the ctime too.
+  const bool only_touched = group.touched && kept.size() == group.before && group.added.empty();
+  if (group.changed || only_touched) {
     // The content or metadata: every name was copied up by itself; new names are links to one.
     make_file(first_and_added, false);
     for (std::size_t i = 1; i < kept.size(); ++i) make_file({kept[i]}, true);

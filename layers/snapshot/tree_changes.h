@@ -51,7 +51,8 @@ class TreeChanges {
     std::uint32_t before = 0;          // names then
     std::vector<std::uint32_t> kept;   // still there
     std::vector<std::uint32_t> added;  // new ones
-    bool changed = false;
+    bool touched = false;              // its ctime is another
+    bool changed = false;              // so is something else
   };
 
   void compare();

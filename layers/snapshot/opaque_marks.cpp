@@ -1,0 +1,119 @@
+#include "layers/snapshot/opaque_marks.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+#include <vector>
+
+#include "layers/base/directory_reader.h"
+#include "layers/base/error.h"
+#include "layers/base/fd.h"
+#include "layers/snapshot/directory_stack.h"
+#include "layers/snapshot/layer_directories.h"
+#include "layers/snapshot/node_maker.h"
+
+namespace strake::layers {
+using base::FileDescriptor;
+using base::system_error;
+
+namespace {
+
+constexpr int kDirectoryFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+
+bool is_opaque(const char* path, XattrNamespace xattrs) {
+  char value = 0;
+  return ::lgetxattr(path, opaque_xattr(xattrs), &value, 1) == 1 && value == 'y';
+}
+
+class Marks {
+ public:
+  Marks(std::span<const std::filesystem::path> bottom_to_top, XattrNamespace xattrs)
+      : trees_(bottom_to_top), xattrs_(xattrs) {}
+
+  void drop_idle(int upper) {
+    stack_.push(open_directory(upper, ".", ""));
+    levels_.push_back(subdirectories(stack_.top(), ""));
+    std::string path;
+    while (!levels_.empty()) {
+      if (levels_.back().empty()) {
+        levels_.pop_back();
+        if (!levels_.empty()) stack_.pop(path);
+        path = std::string(split_path(path).first);
+        continue;
+      }
+      const std::string name = std::move(levels_.back().back());
+      levels_.back().pop_back();
+      std::string child = join_path(path, name);
+      FileDescriptor directory = open_directory(stack_.top(), name.c_str(), child);
+      char value = 0;
+      const bool marked =
+          ::fgetxattr(directory.get(), opaque_xattr(xattrs_), &value, 1) == 1 && value == 'y';
+      if (marked && !is_there_below(child) &&
+          ::fremovexattr(directory.get(), opaque_xattr(xattrs_)) != 0)
+        throw system_error(errno, "change the attributes of", child);
+      if (marked) continue;  // inside of it there are no marks
+      levels_.push_back(subdirectories(directory.get(), child));
+      stack_.push(std::move(directory));
+      path = std::move(child);
+    }
+  }
+
+ private:
+  static FileDescriptor open_directory(int parent, const char* name, const std::string& path) {
+    FileDescriptor directory(::openat(parent, name, kDirectoryFlags));
+    if (!directory) throw system_error(errno, "open directory", path);
+    return directory;
+  }
+
+  static std::vector<std::string> subdirectories(int directory, const std::string& path) {
+    std::vector<std::string> names;
+    base::DirectoryReader reader(directory);
+    while (const ::dirent64* entry = reader.next()) {
+      struct ::stat status;
+      if (entry->d_type == DT_DIR ||
+          (entry->d_type == DT_UNKNOWN &&
+           ::fstatat(directory, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+           S_ISDIR(status.st_mode)))
+        names.emplace_back(entry->d_name);
+    }
+    if (reader.error() != 0) throw system_error(reader.error(), "read directory", path);
+    return names;
+  }
+
+  /// Whether the trees together show something at `path`.
+  bool is_there_below(const std::string& path) const {
+    for (auto tree = trees_.rbegin(); tree != trees_.rend(); ++tree) {
+      bool hides = false;  // what the trees below have in these directories
+      for (std::size_t end = 0; end < path.size();) {
+        end = std::min(path.find('/', end + 1), path.size());
+        const std::string at = (*tree / path.substr(0, end)).native();
+        struct ::stat status;
+        if (::lstat(at.c_str(), &status) != 0) break;  // ask the tree below
+        if (end == path.size()) return !is_whiteout(status);
+        if (!S_ISDIR(status.st_mode)) return false;
+        hides = hides || is_opaque(at.c_str(), xattrs_);
+      }
+      if (hides) return false;
+    }
+    return false;
+  }
+
+  std::span<const std::filesystem::path> trees_;
+  XattrNamespace xattrs_;
+  DirectoryStack stack_;
+  std::vector<std::vector<std::string>> levels_;  // still to be visited, by depth
+};
+
+}  // namespace
+
+void drop_idle_opaque_marks(int upper, std::span<const std::filesystem::path> bottom_to_top,
+                            XattrNamespace xattrs) {
+  Marks(bottom_to_top, xattrs).drop_idle(upper);
+}
+
+}  // namespace strake::layers
