@@ -97,12 +97,9 @@ ExitStatus ChrootSandbox::run(const Spec& spec, base::ByteSink& output, std::sto
   ChildProcess init = clone_child(plan, 0);
   status_pipe.write_end.reset();
   streams.close_far_ends();
-  const Outcome outcome =
-      supervise(std::move(init), std::move(status_pipe.read_end), streams.flows(),
-                {.polite = stop,
-                 .urgent = urgent_.get_token(),
-                 .grace = grace_,
-                 .timeout = spec.timeout});
+  const Outcome outcome = supervise(
+      std::move(init), std::move(status_pipe.read_end), streams.flows(),
+      {.polite = stop, .urgent = urgent_.get_token(), .grace = grace_, .timeout = spec.timeout});
   if (outcome.stopped) throw Error(ErrorCode::cancelled, "step stopped");
   ExitStatus status = exit_status(spec, outcome, [](int) { return std::string(); });
   status.oom_killed = was_killed(status) && memory.happened();
