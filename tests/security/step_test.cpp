@@ -318,14 +318,15 @@ TEST_F(HostileStep, SeesFilesOfTheMachineAsTheyAre) {
   }
 }
 
-// Case D37: a device node that a step makes, or finds in its image, opens nothing.
+// Case D37: a device node that a step makes, or finds in its image, opens nothing. (With one id it
+// is an empty file, of which only the layer says that it is a device.)
 TEST_F(HostileStep, CannotOpenDevices) {
   if (test::rung() == sandbox::Isolation::root) {
     ASSERT_EQ(::mknod((image() / "log").c_str(), S_IFCHR | 0666, ::makedev(1, 11)), 0);
   }
   const std::string output = output_of(
-      "head -c 1 /log && echo read; for d in / /dev /dev/shm /tmp; do mknod $d/k c 1 11; "
-      "mknod $d/b b 254 0; head -c 1 $d/k && echo read; head -c 1 $d/b && echo read; done");
+      "try() { head -c 1 $1 | grep -q . && echo read; }; try /log; for d in / /dev "
+      "/dev/shm /tmp; do mknod $d/k c 1 11; mknod $d/b b 254 0; try $d/k; try $d/b; done");
   EXPECT_THAT(output, Not(HasSubstr("read\n")));
 }
 
