@@ -61,12 +61,13 @@ std::vector<std::string_view> secrets_of(const plan::Run& run, Secrets& secrets)
 
 }  // namespace
 
-void run_command(const plan::Run& run, const layers::MountStack& root, const MountSources& sources,
+void run_command(const plan::Run& run, layers::RootTree& root, const MountSources& sources,
                  const CommandSite& site) {
   const auto& [request, machine, secrets, devices, task, stop] = site;
   const Account account = resolve_account(root.root(), run.user);
-  const base::FileDescriptor upper(
-      ::open(root.upper().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  base::FileDescriptor upper;
+  if (const auto path = root.upper())
+    upper = base::FileDescriptor(::open(path->c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   sandbox::Spec spec = spec_of(run, account, request);
   spec.rootfs_fd = root.fd();
   spec.upper_fd = upper.get();
@@ -79,13 +80,16 @@ void run_command(const plan::Run& run, const layers::MountStack& root, const Mou
   const auto device_files = add_devices(run.devices, devices, spec, note);
   const auto host_device_files = add_host_devices(request.steps, spec);
   for (const plan::InlineFile& script : run.scripts)
-    spec.mounts.push_back(sandbox::InlineFile{
-        .target = "/dev/pipes/" + script.name, .content = script.content, .mode = 0755});
+    spec.mounts.push_back(sandbox::InlineFile{.target = "/dev/pipes/" + script.name,
+                                              .content = script.content,
+                                              .mode = 0755,
+                                              .secret = false});
 
   OutputSink display(machine.progress, task);
   RedactingSink output(display, secrets_of(run, secrets));
   const sandbox::ExitStatus status = machine.sandbox.run(spec, output, stop);
   output.finish();
+  root.disregard(status.touched);
   if (status.success()) return;
   const Error error = failure(status, request.steps);
   if (request.on_failed_step)

@@ -8,7 +8,7 @@
 #include "builder/exec/run_devices.h"
 #include "builder/exec/run_mounts.h"
 #include "builder/plan/build_plan.h"
-#include "layers/snapshot/mount_stack.h"
+#include "layers/snapshot/root_tree.h"
 
 namespace strake::builder {
 
@@ -25,7 +25,7 @@ struct CommandSite {
 /// Runs the command of a RUN in `root`, a writable file system, to its end. Its output is shown
 /// without the secrets that it was given. Throws Error(step_failed) if it fails, and what
 /// RunMounts, resolve_account and Sandbox::run throw.
-void run_command(const plan::Run& run, const layers::MountStack& root, const MountSources& sources,
+void run_command(const plan::Run& run, layers::RootTree& root, const MountSources& sources,
                  const CommandSite& site);
 
 }  // namespace strake::builder

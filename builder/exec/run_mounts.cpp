@@ -8,6 +8,7 @@
 #include "builder/exec/layer_paths.h"
 #include "builder/exec/step_keys.h"
 #include "builder/exec/tree_copy.h"
+#include "builder/sandbox/isolation.h"
 #include "layers/base/error.h"
 
 namespace strake::builder {
@@ -42,23 +43,22 @@ bool is_file(const plan::Mount& mount, const std::optional<MountSource>& source)
   return status && !S_ISDIR(status->st_mode);
 }
 
-/// Mounts inside of a read-only one need their places in it before it becomes read-only.
-void make_places(const plan::Run& run, const MountSources& sources) {
-  for (std::size_t outer = 0; outer < run.mounts.size(); ++outer) {
-    const dockerfile::Mount& options = run.mounts[outer].options;
-    if (options.type != MountType::bind || !options.read_only) continue;
-    const base::RootedDirectory& root = sources[outer]->stack.root();
-    for (std::size_t inner = outer + 1; inner < run.mounts.size(); ++inner) {
-      const std::string& target = run.mounts[inner].options.target;
-      if (!target.starts_with(options.target + "/")) continue;
-      const std::string place = options.source + target.substr(options.target.size());
-      if (root.stat(place)) continue;
-      if (is_file(run.mounts[inner], sources[inner])) {
-        root.make_directories(parent_path(place), 0755);
-        root.create_file(place, 0444);
-      } else {
-        root.make_directories(place, 0755);
-      }
+/// Mounts inside of a read-only one need their places in it before it becomes read-only: `root` has
+/// at `path` what mount number `outer` shows.
+void make_places(const plan::Run& run, const MountSources& sources, std::size_t outer,
+                 const base::RootedDirectory& root, const std::string& path) {
+  const dockerfile::Mount& options = run.mounts[outer].options;
+  if (!options.read_only) return;
+  for (std::size_t inner = outer + 1; inner < run.mounts.size(); ++inner) {
+    const std::string& target = run.mounts[inner].options.target;
+    if (!target.starts_with(options.target + "/")) continue;
+    const std::string place = path + target.substr(options.target.size());
+    if (root.stat(place)) continue;
+    if (is_file(run.mounts[inner], sources[inner])) {
+      root.make_directories(parent_path(place), 0755);
+      root.create_file(place, 0444);
+    } else {
+      root.make_directories(place, 0755);
     }
   }
 }
@@ -76,7 +76,7 @@ MountSources open_mount_sources(
     fetcher.ensure_trees(stack);
     // Always with an upper directory of its own, thrown away after the step: other mounts may need
     // a place in it, also where the command itself may not write.
-    layers::MountStack root(machine.store, machine.layers, stack, layers::Writable::yes);
+    layers::RootTree root = layers::RootTree::for_mounts(machine.store, machine.layers, stack);
     std::string content = mount_content(mount, {.root = root.root(), .shown_name = "its source"});
     sources[i].emplace(std::move(root), std::move(content));
   }
@@ -86,15 +86,18 @@ MountSources open_mount_sources(
 RunMounts::RunMounts(const plan::Run& run, const MountSources& sources, Machine& machine,
                      RunGrants grants, std::stop_token stop,
                      std::function<void(const std::string&)> note)
-    : machine_(machine), grants_(grants), stop_(std::move(stop)), note_(std::move(note)) {
-  make_places(run, sources);
+    : machine_(machine),
+      moves_(sandbox::current_isolation() == sandbox::Isolation::chroot),
+      grants_(grants),
+      stop_(std::move(stop)),
+      note_(std::move(note)) {
   take_caches(run, sources);
   for (std::size_t i = 0; i < run.mounts.size(); ++i) {
     const plan::Mount& mount = run.mounts[i];
     const MountSource* source = sources[i] ? &*sources[i] : nullptr;
     switch (mount.options.type) {
       case MountType::bind:
-        add_bind(mount, source->stack);
+        add_bind(run, sources, i);
         break;
       case MountType::cache:
         add_cache(mount, source);
@@ -128,11 +131,31 @@ void RunMounts::add_to(sandbox::Spec& spec) const {
     spec.env.push_back("SSH_AUTH_SOCK=" + agent_target_);
 }
 
-void RunMounts::add_bind(const plan::Mount& mount, const layers::MountStack& source) {
-  files_.push_back(part_of(source, mount.options.source));
+/// The part of the source's mount from the path down; of what is no mount, or cannot be taken apart
+/// by this kernel, a copy.
+void RunMounts::add_bind(const plan::Run& run, const MountSources& sources, std::size_t index) {
+  const dockerfile::Mount& options = run.mounts[index].options;
+  const layers::RootTree& source = sources[index]->stack;
+  const auto part = source.root().try_open(options.source, O_PATH);
+  if (!part)
+    throw Error(ErrorCode::not_found,
+                "the source " + base::quoted(options.source) + " of the mount is not there");
+  std::optional<base::FileDescriptor> shown;
+  if (!source.is_copied()) {
+    make_places(run, sources, index, source.root(), options.source);
+    shown = sandbox::clone_part(part->get());
+  }
+  if (!shown) {
+    shown = copy_of_part(source.root(), options.source);
+    if (source.is_copied())
+      make_places(run, sources, index,
+                  base::RootedDirectory::open_host(copies_.back().path().native()), "part");
+  }
+  files_.push_back(std::move(*shown));
   mounts_.push_back(sandbox::BindMount{.source_fd = files_.back().get(),
-                                       .target = mount.options.target,
-                                       .read_only = mount.options.read_only});
+                                       .target = options.target,
+                                       .read_only = options.read_only,
+                                       .movable = source.is_copied()});
 }
 
 CacheMountRequest RunMounts::cache_request(const plan::Mount& mount,
@@ -160,7 +183,9 @@ void RunMounts::take_caches(const plan::Run& run, const MountSources& sources) {
   for (std::size_t i = 0; i < run.mounts.size(); ++i) {
     if (run.mounts[i].options.type != MountType::cache) continue;
     CacheMountRequest request = cache_request(run.mounts[i], sources[i] ? &*sources[i] : nullptr);
-    const CacheSharing sharing = request.sharing;
+    // What is moved into the root of a step is there only.
+    const CacheSharing sharing =
+        moves_ ? stricter(request.sharing, CacheSharing::locked) : request.sharing;
     CacheMountRequest& taken =
         requests.try_emplace(cache_mount_name(request), std::move(request)).first->second;
     taken.sharing = stricter(taken.sharing, sharing);
@@ -173,9 +198,16 @@ void RunMounts::take_caches(const plan::Run& run, const MountSources& sources) {
 
 void RunMounts::add_cache(const plan::Mount& mount, const MountSource* source) {
   const CacheMount& cache = caches_.at(cache_mount_name(cache_request(mount, source)));
-  mounts_.push_back(sandbox::BindMount{.source_fd = cache.fd(),
+  int shown = cache.fd();
+  if (moves_ && mount.options.read_only) {
+    const base::RootedDirectory directory(
+        base::FileDescriptor(::openat(cache.fd(), ".", O_PATH | O_DIRECTORY | O_CLOEXEC)));
+    shown = files_.emplace_back(copy_of_part(directory, "")).get();
+  }
+  mounts_.push_back(sandbox::BindMount{.source_fd = shown,
                                        .target = mount.options.target,
-                                       .read_only = mount.options.read_only});
+                                       .read_only = mount.options.read_only,
+                                       .movable = moves_});
 }
 
 void RunMounts::add_secret(const dockerfile::Mount& options) {
@@ -212,35 +244,25 @@ void RunMounts::add_agent(const dockerfile::Mount& options) {
       agents_.emplace_back(agent->socket, machine_.store, options.mode.value_or(0600),
                            options.uid.value_or(0), options.gid.value_or(0));
   if (agents_.size() == 1) agent_target_ = options.target;
-  mounts_.push_back(sandbox::BindMount{.source_fd = proxy.fd(), .target = options.target});
+  mounts_.push_back(
+      sandbox::BindMount{.source_fd = proxy.fd(), .target = options.target, .movable = moves_});
 }
 
-/// What is mounted for `path` of a file system: the part of its mount from there down.
-base::FileDescriptor RunMounts::part_of(const layers::MountStack& source, const std::string& path) {
-  const auto part = source.root().try_open(path, O_PATH);
-  if (!part)
-    throw Error(ErrorCode::not_found,
-                "the source " + base::quoted(path) + " of the mount is not there");
-  if (auto clone = sandbox::clone_part(part->get())) return std::move(*clone);
-  return copy_of_part(source, path);
-}
-
-/// For kernels that cannot take a part of a mount that is attached nowhere.
-base::FileDescriptor RunMounts::copy_of_part(const layers::MountStack& source,
+base::FileDescriptor RunMounts::copy_of_part(const base::RootedDirectory& source,
                                              const std::string& path) {
   const base::TempDirectory& work = copies_.emplace_back(machine_.store.make_ingest("mount-"));
   const base::RootedDirectory copy = base::RootedDirectory::open_host(work.path().native());
-  const struct ::stat status = source.root().stat(path).value();
+  const struct ::stat status = source.stat(path).value();
   if (S_ISDIR(status.st_mode)) {
     copy.make_directory("part", 0700);
-    const base::FileDescriptor from = source.root().open(path, O_RDONLY | O_DIRECTORY);
+    const base::FileDescriptor from = source.open(path, O_RDONLY | O_DIRECTORY);
     const base::FileDescriptor to = copy.open("part", O_RDONLY | O_DIRECTORY);
     copy_tree(from.get(), to.get(), machine_.store);
   } else {
     if (!S_ISREG(status.st_mode))  // to open it might wait for ever, or do something
       throw Error(ErrorCode::unsupported, "the source " + base::quoted(path) +
                                               " of the mount is neither a file nor a directory");
-    base::FileSource from(source.root().open(path, O_RDONLY), path);
+    base::FileSource from(source.open(path, O_RDONLY), path);
     const base::FileDescriptor to = copy.create_file("part", status.st_mode & 07777);
     base::FdSink sink(to.get(), path);
     base::copy(from, sink);

@@ -18,15 +18,15 @@
 #include "builder/exec/run_grants.h"
 #include "builder/plan/build_plan.h"
 #include "builder/sandbox/sandbox.h"
-#include "layers/snapshot/mount_stack.h"
+#include "layers/snapshot/root_tree.h"
 
 namespace strake::builder {
 
 /// The file system that a mount takes files from (from=), and what the mount shows of it.
 struct MountSource {
-  MountSource(layers::MountStack root, std::string shown)
+  MountSource(layers::RootTree root, std::string shown)
       : stack(std::move(root)), content(std::move(shown)) {}
-  layers::MountStack stack;
+  layers::RootTree stack;
   std::string content;  // see mount_content()
 };
 /// By position in Run::mounts; none for mounts without from=.
@@ -50,16 +50,16 @@ class RunMounts {
   void add_to(sandbox::Spec& spec) const;
 
  private:
-  void add_bind(const plan::Mount& mount, const layers::MountStack& source);
+  void add_bind(const plan::Run& run, const MountSources& sources, std::size_t index);
   void take_caches(const plan::Run& run, const MountSources& sources);
   CacheMountRequest cache_request(const plan::Mount& mount, const MountSource* source) const;
   void add_cache(const plan::Mount& mount, const MountSource* source);
   void add_secret(const dockerfile::Mount& options);
   void add_agent(const dockerfile::Mount& options);
-  base::FileDescriptor part_of(const layers::MountStack& source, const std::string& path);
-  base::FileDescriptor copy_of_part(const layers::MountStack& source, const std::string& path);
+  base::FileDescriptor copy_of_part(const base::RootedDirectory& source, const std::string& path);
 
   Machine& machine_;
+  bool moves_;  // nothing can be mounted: what is shown to the step is moved into its root
   RunGrants grants_;
   std::stop_token stop_;
   std::function<void(const std::string&)> note_;

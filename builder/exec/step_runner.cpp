@@ -53,14 +53,14 @@ struct StepRunner::Pending {
   StepKey key;                         // what the record goes under
   std::optional<StepKey> content_key;  // COPY --from, mounts: the same result by content
   std::vector<SelectedSource> selection;
-  std::optional<layers::MountStack> source_mount;  // COPY --from
-  MountSources mount_sources;                      // RUN --mount=from=
-  std::unique_ptr<FetchedSource> fetched;          // ADD of a URL or repository
-  bool key_is_enough = true;                       // false: its server must be asked first
-  std::optional<cache::CacheRecord> previous;      // of the slot
-  bool took_previous = false;                      // the result is the previous one but for times
-  bool may_reuse = true;                           // false: --no-cache
-  std::chrono::milliseconds emulated{};            // as of StepResult
+  std::optional<layers::RootTree> source_mount;  // COPY --from
+  MountSources mount_sources;                    // RUN --mount=from=
+  std::unique_ptr<FetchedSource> fetched;        // ADD of a URL or repository
+  bool key_is_enough = true;                     // false: its server must be asked first
+  std::optional<cache::CacheRecord> previous;    // of the slot
+  bool took_previous = false;                    // the result is the previous one but for times
+  bool may_reuse = true;                         // false: --no-cache
+  std::chrono::milliseconds emulated{};          // as of StepResult
   TaskId task{};
 };
 
@@ -301,9 +301,8 @@ void StepRunner::read_mounts(const plan::Run& run, const StepResult& below,
 std::optional<oci::Layer> StepRunner::run(const plan::Run& run, const StepResult& below,
                                           Pending& pending) {
   fetcher_.ensure_trees(below.stack);
-  std::vector<std::filesystem::path> trees = layers::tree_paths(machine_.layers, below.stack);
-  trees.insert(trees.begin(), mount_points());
-  layers::MountStack root(machine_.store, trees, layers::Writable::yes);
+  layers::RootTree root =
+      layers::RootTree::for_command(machine_.store, machine_.layers, below.stack, mount_points());
   const auto started = std::chrono::steady_clock::now();
   run_command(run, root, pending.mount_sources,
               {request_, machine_, secrets_, devices_, pending.task, stop_});
@@ -315,20 +314,23 @@ std::optional<oci::Layer> StepRunner::run(const plan::Run& run, const StepResult
 
 /// A directory with the mount points of every step, below all layers: no step needs to make them.
 const std::filesystem::path& StepRunner::mount_points() {
-  std::call_once(mount_points_made_, [this] {
-    mount_points_ = mount_point_layer(machine_.store);
-  });
+  std::call_once(mount_points_made_, [this] { mount_points_ = mount_point_layer(machine_.store); });
   return mount_points_;
 }
 
-std::optional<oci::Layer> StepRunner::seal_upper(layers::MountStack&& stack, Pending& pending) {
-  base::TempDirectory work = std::move(stack).take_upper();
+std::optional<oci::Layer> StepRunner::seal_upper(layers::RootTree&& root, Pending& pending) {
+  layers::RootTree done = std::move(root);
+  base::TempDirectory work = done.take_upper();
   const std::filesystem::path tree = work.path() / "tree";
   const base::FileDescriptor opened(::open(tree.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (base::list_directory(opened.get(), tree.string()).empty()) return std::nullopt;
-
-  if (take_previous(opened, pending)) return pending.previous->layer;
-  return machine_.layers.adopt(std::move(work), {.clamp_mtime = request_.source_date_epoch});
+  std::optional<oci::Layer> layer;
+  if (!base::list_directory(opened.get(), tree.string()).empty())
+    layer =
+        take_previous(opened, pending)
+            ? pending.previous->layer
+            : machine_.layers.adopt(std::move(work), {.clamp_mtime = request_.source_date_epoch});
+  done.settle(layer ? std::optional(layer->diff_id) : std::nullopt);
+  return layer;
 }
 
 // ---- COPY, ADD, WORKDIR -------------------------------------------------------------------------
@@ -359,7 +361,7 @@ std::optional<oci::Layer> StepRunner::copy(const plan::Copy& copy, const StepRes
   const std::vector<base::DiffId> nothing;
   const std::vector<base::DiffId>& stack = copy.link ? nothing : below.stack;
   fetcher_.ensure_trees(stack);
-  const layers::MountStack mount(machine_.store, machine_.layers, stack, layers::Writable::no);
+  const layers::RootTree mount(machine_.store, machine_.layers, stack, layers::Writable::no);
   const CopySource source =
       pending.source_mount
           ? CopySource{.root = pending.source_mount->root(), .shown_name = "the source of --from"}
@@ -373,8 +375,7 @@ std::optional<oci::Layer> StepRunner::copy(const plan::Copy& copy, const StepRes
 
 std::optional<oci::Layer> StepRunner::fetched(const StepResult& below, Pending& pending) {
   fetcher_.ensure_trees(below.stack);
-  const layers::MountStack mount(machine_.store, machine_.layers, below.stack,
-                                 layers::Writable::no);
+  const layers::RootTree mount(machine_.store, machine_.layers, below.stack, layers::Writable::no);
   LayerDraft draft(mount.root());
   pending.fetched->put_into(draft);
   return seal_draft(draft, pending);
@@ -383,8 +384,7 @@ std::optional<oci::Layer> StepRunner::fetched(const StepResult& below, Pending& 
 std::optional<oci::Layer> StepRunner::make_directory(const plan::MakeDirectory& directory,
                                                      const StepResult& below, Pending& pending) {
   fetcher_.ensure_trees(below.stack);
-  const layers::MountStack mount(machine_.store, machine_.layers, below.stack,
-                                 layers::Writable::no);
+  const layers::RootTree mount(machine_.store, machine_.layers, below.stack, layers::Writable::no);
   const std::string path = layer_path(mount.root().canonical(directory.path));
   LayerDraft draft(mount.root());
   switch (draft.kind(path)) {

@@ -19,7 +19,7 @@
 #include "builder/exec/step_keys.h"
 #include "builder/plan/build_plan.h"
 #include "cache/stat_memo.h"
-#include "layers/snapshot/mount_stack.h"
+#include "layers/snapshot/root_tree.h"
 
 namespace strake::builder {
 
@@ -78,7 +78,7 @@ class StepRunner {
   std::optional<oci::Layer> copy(const plan::Copy& copy, const StepResult& below, Pending& pending);
   std::optional<oci::Layer> make_directory(const plan::MakeDirectory& directory,
                                            const StepResult& below, Pending& pending);
-  std::optional<oci::Layer> seal_upper(layers::MountStack&& stack, Pending& pending);
+  std::optional<oci::Layer> seal_upper(layers::RootTree&& root, Pending& pending);
   bool take_previous(const base::FileDescriptor& tree, Pending& pending) const;
   std::optional<oci::Layer> seal_draft(const LayerDraft& draft, Pending& pending);
   const std::filesystem::path& mount_points();

@@ -10,7 +10,7 @@
 #include "layers/base/files.h"
 #include "layers/layer_store.h"
 #include "layers/snapshot/diff.h"
-#include "layers/snapshot/mount_stack.h"
+#include "layers/snapshot/root_tree.h"
 
 namespace strake::builder {
 namespace {
@@ -26,8 +26,8 @@ std::string directory_name(const oci::Platform& platform) {
 void write_files(const AssembledImage& image, base::ByteSink& to, Machine& machine,
                  LayerFetcher& fetcher) {
   fetcher.ensure_trees(image.config.diff_ids);
-  const layers::MountStack stack(machine.store, machine.layers, image.config.diff_ids,
-                                 layers::Writable::no);
+  const layers::RootTree stack(machine.store, machine.layers, image.config.diff_ids,
+                               layers::Writable::no);
   const base::FileDescriptor root = stack.root().open("", O_RDONLY | O_DIRECTORY);
   layers::TarWriter tar(to);
   layers::write_tree_as_tar(root.get(), tar,
