@@ -28,6 +28,8 @@ using base::ErrorCode;
 using base::FileDescriptor;
 
 constexpr std::string_view kPrefix = "strake-";
+constexpr const char* kLeaf = "strake-builder";  // not locked: removed once nobody is in it
+constexpr int kMovingRounds = 20;                // new processes may come meanwhile
 constexpr std::size_t kMaxBytes = 1 << 20;
 constexpr int kRemovalTries = 200;
 constexpr timespec kRemovalPause{0, 5'000'000};
@@ -125,6 +127,22 @@ bool contains_all(const std::set<std::string>& all, const std::set<std::string>&
   return std::ranges::includes(all, wanted);
 }
 
+/// Moves all processes of a group into a child of it: only a group without any can hand its
+/// controllers on. Done where there is nobody else to be disturbed: in a group of the builder alone,
+/// or the topmost that a container has. False if that is not so, or does not work.
+bool move_into_leaf(const fs::path& own) {
+  const bool topmost = content(own.parent_path() / "cgroup.procs").empty();
+  const fs::path leaf = own / kLeaf;
+  for (int round = 0; round < kMovingRounds; ++round) {
+    const std::set<std::string> processes = words_of(own / "cgroup.procs");
+    if (processes.empty()) return true;
+    if (!topmost && processes != std::set{std::to_string(::getpid())}) return false;
+    if (::mkdir(leaf.c_str(), 0755) != 0 && errno != EEXIST) return false;
+    for (const std::string& process : processes) write_value(leaf / "cgroup.procs", process);
+  }
+  return false;
+}
+
 /// The directory that a group with these controllers can be made in. A group that has processes of
 /// its own (and the builder is one) can have no children with controllers, but the root of the
 /// hierarchy. Then the place beside it will do, if there is no limit that the step would escape.
@@ -135,12 +153,14 @@ fs::path unified_parent(const fs::path& own, const std::set<std::string>& wanted
         .hint(kDelegate);
   const fs::path control = own / "cgroup.subtree_control";
   if (contains_all(words_of(control), wanted)) return own;
-  const int error = write_value(control, joined(wanted, "+"));
+  int error = write_value(control, joined(wanted, "+"));
   if (error == 0) return own;
   const fs::path beside = own.parent_path();
   if (is_unlimited(own) && contains_all(words_of(beside / "cgroup.subtree_control"), wanted) &&
       ::access((beside / "cgroup.procs").c_str(), W_OK) == 0)
     return beside;
+  if (error == EBUSY && move_into_leaf(own)) error = write_value(control, joined(wanted, "+"));
+  if (error == 0) return own;
   throw unsupported(error == EBUSY ? own.native() + " has processes of its own"
                                    : "control groups are not delegated to this user")
       .note(base::system_error(error, "write", control.native()).what())
