@@ -36,6 +36,12 @@ END
 "$strake" build --progress plain -f Dockerfile.stages app >/dev/null 2>log || { cat log >&2; fail stages; }
 contains "a hint at the build platform" "$(cat log)" 'FROM --platform=$BUILDPLATFORM'
 
+# An image that is for one platform only is taken whatever was asked for, as docker does.
+"$strake" build --progress quiet --platform linux/arm64 -t "$registry/lone:1" --push app >/dev/null
+printf 'FROM %s\nRUN cat /machine\n' "$registry/lone:1" >Dockerfile.lone
+STRAKE_ROOT=$work/lone check "a lone image of another platform" "$strake" build --progress plain -f Dockerfile.lone app
+contains "runs as what it is" "$(cat check.log)" "of linux/arm64 in stage"
+
 # No emulator: said before anything is pulled, and only where one is needed.
 cat >Dockerfile.arm <<END
 FROM --platform=linux/arm64 $image
