@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "builder/cli/terminal_io.h"
+#include "layers/snapshot/copied_roots.h"
 
 namespace strake::cli {
 
@@ -14,7 +15,11 @@ Session::Session(CommonOptions common, Settings settings, const Environment& env
       root_(store_root(common_, settings_, environment, sandbox::caller().uid == 0)) {}
 
 layers::Store& Session::store() {
-  if (!store_) store_ = layers::Store::open(root_);
+  if (!store_) {
+    store_ = layers::Store::open(root_);
+    if (sandbox::current_isolation() == sandbox::Isolation::chroot)
+      store_->copied_roots().require();
+  }
   return *store_;
 }
 
