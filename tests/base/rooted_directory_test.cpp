@@ -113,6 +113,7 @@ TEST_P(RootedDirectoryTest, NeverWritesThroughTheLastComponent) {
   EXPECT_EQ(content("outside/secret"), "canary");
 }
 
+// Case C08: an empty path, "." or "/" is nothing to remove.
 TEST_P(RootedDirectoryTest, NeedsANameToMakeOrRemove) {
   for (const char* path : {"", "/", "//", ".", "..", "dir/..", "dir/.", "dir/./"}) {
     expect_error(ErrorCode::invalid_input, [&] { in().create_file(path, 0644); });

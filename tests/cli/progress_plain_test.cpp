@@ -124,6 +124,7 @@ class PlainProgressOnTerminal : public PlainProgressTest {
   PlainProgressOnTerminal() : PlainProgressTest(StepBytes::neutralised) {}
 };
 
+// Case D19: output is passed on with bounded memory, and does not command a terminal.
 TEST_F(PlainProgressOnTerminal, NeutralisesWhatStepsWrite) {
   const TaskId run = progress_->start({"", "", "RUN x"});
   progress_->output(run, bytes_of("\x1b[2Jred\x07 #9 DONE\r#8 DONE\n"));

@@ -106,6 +106,7 @@ TEST_F(ResultFile, HonoursTheUmask) {
   EXPECT_EQ(status.st_mode & 07777, 0640U);
 }
 
+// Case C20: results are written to regular files that are there or new, through no symlink.
 TEST_F(ResultFile, NeverFollowsASymlink) {
   base::write_file_atomically(path("victim"), "precious");
   std::filesystem::create_symlink(path("victim"), path("link"));

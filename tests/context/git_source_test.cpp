@@ -212,6 +212,7 @@ TEST_F(GitSourceTest, GivesASubdirectory) {
   EXPECT_EQ(check_out(url("#v1:./sub/")).directory.filename(), "sub");
 }
 
+// Case C10: a repository chooses neither what is run nor what is read.
 TEST_F(GitSourceTest, KeepsSubdirectoriesInsideTheTree) {
   fs::create_symlink("/etc", repository_ / "absolute");
   fs::create_symlink("../../../../../../etc", repository_ / "relative");

@@ -103,6 +103,7 @@ TEST_F(HttpSourceTest, FollowsRedirectsAndLeavesCredentialsBehind) {
   EXPECT_EQ(requests[3].header("Authorization"), "");
 }
 
+// Case C16: a server leads neither to files nor to private addresses, and names no path.
 TEST_F(HttpSourceTest, RefusesRedirectsThatWouldBeUnsafe) {
   std::string to;
   web_.serve("https://h", [&](const ServerRequest&) { return redirect(to); });

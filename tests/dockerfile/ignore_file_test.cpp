@@ -46,6 +46,7 @@ TEST(IgnoreFile, NamesTheLineOfAMalformedPattern) {
   EXPECT_THAT(lines_of(error), Pair(3, 3));
 }
 
+// Case C11: patterns cost no more than their length, and bad ones are named.
 TEST(IgnoreFile, IsLimited) {
   std::string lines;
   for (std::size_t i = 0; i < kMaxIgnorePatterns; ++i) lines += "x\n";

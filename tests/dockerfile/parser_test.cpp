@@ -381,6 +381,7 @@ TEST(Limit, OfStagesIsExact) {
   EXPECT_THAT(lines_of(error_of([&] { parse_with(4); })), Pair(4, 4));
 }
 
+// Case C12: no text costs more than in proportion to its length.
 TEST(Parse, TakesTimeInProportionToTheText) {
   // Each of these was, or would be, quadratic if written carelessly: seconds turn into hours.
   std::string sources = "FROM a\nCOPY", bodies;

@@ -74,6 +74,7 @@ TEST(Accounts, OwnersTakeTheNumberForBothOrTheNamesGroup) {
   EXPECT_THROW(resolve_owner(tree.root(), "app:nogroup"), base::Error);
 }
 
+// Case C15: accounts of a hostile image are read with limits, inside the image.
 TEST(Accounts, FilesOfTheImageAreNotTrusted) {
   Tree fifo;
   fifo.directory("etc");

@@ -102,6 +102,7 @@ TEST_F(CacheMounts, OnesThatWouldBeMadeDifferentlyAreApart) {
 }
 
 // F05: an id is never a path.
+// Case D04: the id of a cache is a name, whatever is in it.
 TEST_F(CacheMounts, IdsLeadNowhere) {
   for (const char* id : {"../../escape", "/etc", "..", "a/b", "\n"}) {
     const CacheMount mount = take(request(CacheSharing::shared, id));

@@ -155,6 +155,7 @@ TEST_F(CopyFiles, DoesNothingForAPatternWithoutMatches) {
 }
 
 // Rule 34: a symlink that is a source is followed; symlinks in the destination's path are, too.
+// Case C04: sources and destinations are resolved inside their roots.
 TEST_F(CopyFiles, FollowsSymlinksOnTheWay) {
   context.file("f", "1").symlink("l", "f").file("d/x", "2").symlink("dl", "d");
   below.directory("real").symlink("link", "real").symlink("out", "/../../real");
@@ -247,6 +248,7 @@ TEST_F(CopyFiles, KeepsExtendedAttributes) {
 }
 
 // Rule 42: hard links within one COPY stay links; sockets are left out, FIFOs are made.
+// Case C13: what is no file in a context is neither read nor waited for.
 TEST_F(CopyFiles, KeepsHardLinksAndFifosButNoSockets) {
   context.file("d/a", "1").directory("d/sub");
   std::filesystem::create_hard_link(context.path() / "d/a", context.path() / "d/sub/b");
@@ -330,6 +332,7 @@ TEST_F(CopyFiles, AnOpaqueArchiveEmptiesItsDestination) {
 }
 
 // Docker's tar goes up from the destination no further than to itself.
+// Case C06: archives of ADD are unpacked like layers, and their ".." ends at the root.
 TEST_F(CopyFiles, ParentsInPathsOfAnArchiveStayInTheDestination) {
   context.file("t", test::TarBuilder().file("../../a", "1").file("d/../../b", "2").str());
   EXPECT_THAT(run(add({"t"}, "/x")).files,

@@ -77,6 +77,8 @@ TEST(CopySelection, PatternsMatchComponentsAndStopAtDirectories) {
 }
 
 // Rule 35: neither .. nor symlinks lead out of the context.
+// Case C01: a symlink leads to files of the context only.
+// Case C03: so does a path with "..", or an absolute one.
 TEST(CopySelection, NothingLeavesTheRoot) {
   Tree tree = sample();
   tree.symlink("out", "/etc").symlink("up", "../../../..").symlink("link", "/a.txt");

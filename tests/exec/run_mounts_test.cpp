@@ -131,6 +131,7 @@ TEST_F(RunMountsTest, ASourceThatIsNotThereIsNamed) {
 }
 
 // C04: symlinks of an image, whatever they say, end inside of it.
+// Case D01: a symlink in the source of a mount leads to files of the source's root.
 TEST_F(RunMountsTest, LinksInASourceStayInside) {
   const std::string outside = make("outside").native();
   std::ofstream(outside + "/canary") << "outside";

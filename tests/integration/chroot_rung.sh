@@ -23,7 +23,7 @@ FROM localhost/base
 COPY --from=build /out /out
 COPY file /file
 WORKDIR /work
-RUN --mount=from=build,source=/out,target=/in cat /in/a /in/c >both && rm /in/a
+RUN --mount=from=build,source=/out,target=/in,rw cat /in/a /in/c >both && rm /in/a
 RUN <<SCRIPT
 touch /dev/null /etc/mine
 ls /out >/work/list

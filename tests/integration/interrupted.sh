@@ -4,6 +4,7 @@
 need_root
 busybox_base localhost/busybox
 mkdir app
+# Case D23: a stopped build ends its step, and says by its status which signal it was.
 cat >app/Dockerfile <<'END'
 FROM localhost/busybox
 RUN echo started; (sleep 4321 &); sleep 4321

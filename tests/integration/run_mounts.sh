@@ -94,6 +94,7 @@ refused 3 "a required agent that was not given" "add --ssh default" "$strake" bu
 refused 2 "an agent that is not there" "no ssh agent" "$strake" build --ssh "default=$work/none" context
 
 # ---- network, security ----
+# Case D38: a Dockerfile cannot give its steps more rights than the command line grants.
 cat >context/Dockerfile <<'END'
 FROM localhost/base
 RUN --network=none ls /sys/class/net >/nets

@@ -80,6 +80,8 @@ TEST(BinfmtRegistration, IsTheLineThatQemusOwnScriptWrites) {
 
 /// D32: a magic that is too short or too broad would take native programs too. D33: with the flag
 /// "C" a setuid program would lend its rights to the emulator.
+// Case D32: a registration serves programs of its architecture only.
+// Case D33: and no emulated set-uid program lends its rights to the emulator.
 TEST(BinfmtRegistration, HasAFullMagicAndLendsNoRights) {
   std::set<std::string> lines;
   for (const Architecture& architecture : architectures()) {

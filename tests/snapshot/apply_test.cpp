@@ -121,6 +121,7 @@ TEST_F(Apply, OpaqueMarkOnTheRootMarksTheTree) {
   EXPECT_TRUE(is_opaque_at(tree()));
 }
 
+// Case A14: marks of another union file system mean nothing.
 TEST_F(Apply, IgnoresFilesOfAufs) {
   EXPECT_EQ(
       apply(TarBuilder().directory(".wh..wh.plnk").file(".wh..wh.aufs").str()).dropped_entries, 2U);

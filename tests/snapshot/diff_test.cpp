@@ -107,6 +107,7 @@ TEST_F(Diff, SocketsAreLeftOut) {
   EXPECT_EQ(entries_of(tar_of(tree())), Lines{});
 }
 
+// Case D35: what a layer cannot say is refused or left out, however a step made it.
 TEST_F(Diff, NamesThatWouldBeReadAsWhiteoutsAreRefused) {
   test::write_file(tree() / ".wh.mine", "x");
   try {
