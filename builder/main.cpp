@@ -18,18 +18,20 @@ ExitStatus fail(const base::Error& error, ExitStatus status) {
 }
 
 /// The status is success but for verbs whose answer is one.
-ExitStatus run_verb(const Invocation& invocation, const Environment& environment,
-                    StopSignals& signals) {
+int run_verb(const Invocation& invocation, const Environment& environment, StopSignals& signals) {
   const auto run_it = [&](const auto& command) {
     if constexpr (requires { ExitStatus(run(command)); }) {
-      return run(command);
+      return static_cast<int>(run(command));
     } else if constexpr (requires { run(command); }) {
       run(command);
     } else {
       Session session(invocation.common, load_settings(environment), environment, signals);
-      run(command, session);
+      if constexpr (requires { int(run(command, session)); })
+        return run(command, session);
+      else
+        run(command, session);
     }
-    return ExitStatus::success;
+    return static_cast<int>(ExitStatus::success);
   };
   return std::visit(run_it, invocation.command);
 }
@@ -41,7 +43,8 @@ int strake_main(std::span<const std::string> arguments) {
     prepare_process();
     invocation = parse_arguments(arguments, environment);
   } catch (const base::Error& error) {
-    return static_cast<int>(fail(error, ExitStatus::usage));
+    return static_cast<int>(
+        fail(error, asks_for_run(arguments) ? ExitStatus::not_run : ExitStatus::usage));
   }
 
   std::optional<StopSignals> signals;
@@ -49,9 +52,10 @@ int strake_main(std::span<const std::string> arguments) {
     base::set_log_level(invocation.common.log_level);
     take_rung(invocation);  // before the signals' thread
     signals.emplace();
-    return static_cast<int>(run_verb(invocation, environment, *signals));
+    return run_verb(invocation, environment, *signals);
   } catch (const base::Error& error) {
-    const ExitStatus status = fail(error, exit_status(error.code()));
+    const bool runs = std::holds_alternative<RunCommand>(invocation.command);
+    const ExitStatus status = fail(error, runs ? ExitStatus::not_run : exit_status(error.code()));
     const bool stopped =
         error.code() == base::ErrorCode::cancelled && signals && signals->received() != 0;
     return stopped ? 128 + signals->received() : static_cast<int>(status);

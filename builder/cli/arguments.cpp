@@ -19,6 +19,7 @@ struct Verb {
 constexpr std::array kVerbs = std::to_array<Verb>({
     {"build", "Build an image from a Dockerfile", parse_build},
     {"check", "Check a Dockerfile without building it", parse_check},
+    {"run", "Run a command in an image", parse_run},
     {"push", "Push local images to their registries", parse_push},
     {"pull", "Pull images from their registries", parse_pull},
     {"images", "List local images", parse_images},
@@ -48,7 +49,7 @@ constexpr std::array kAliases = std::to_array<Alias>({
     {"image", "rm", "rmi"},          {"image", "remove", "rmi"},
     {"image", "inspect", "inspect"}, {"image", "history", "history"},
     {"image", "import", "import"},   {"image", "prune", "prune"},
-    {"system", "prune", "prune"},
+    {"system", "prune", "prune"},    {"container", "run", "run"},
 });
 
 std::string overview() {
@@ -69,7 +70,8 @@ std::string overview() {
       "or\n"
       "missing input (Dockerfile, context, name), 4 registry or permissions, 5 not supported by "
       "this\n"
-      "machine, 6 store or disk, 128+n stopped by signal n.\n"
+      "machine, 6 store or disk, 128+n stopped by signal n. \"strake run\" passes on the "
+      "command's.\n"
       "\nDocker's words work too: \"strake buildx build\", \"strake image ls\", \"strake builder "
       "prune\".\n";
   return text;
@@ -182,6 +184,17 @@ Invocation parse_arguments(std::span<const std::string> arguments, const Environ
   words.insert(words.begin(), leading.options.begin(), leading.options.end());
   if (leading.help) words.insert(words.begin(), "--help");
   return parse_verb(verb, words, environment);
+}
+
+bool asks_for_run(std::span<const std::string> arguments) {
+  try {
+    std::vector<std::string> words(arguments.begin(), arguments.end());
+    words.erase(words.begin(),
+                words.begin() + static_cast<std::ptrdiff_t>(leading_options(arguments).words));
+    return !words.empty() && take_verb(words).parse == parse_run;
+  } catch (const base::Error&) {
+    return false;
+  }
 }
 
 }  // namespace strake::cli

@@ -12,6 +12,7 @@
 
 #include "builder/cli/progress.h"
 #include "builder/exec/build.h"
+#include "builder/exec/image_run.h"
 #include "builder/sandbox/isolation.h"
 #include "cache/prune.h"
 #include "layers/oci/platform.h"
@@ -30,6 +31,7 @@ struct BuildCommand {
   builder::BuildRequest request;
   bool dockerfile_from_stdin = false;
   bool quiet = false;
+  bool shell_on_error = false;                    // --on-error=shell
   std::filesystem::path iid_file, metadata_file;  // "" for none
 };
 enum class CheckFormat { text, json, sarif };
@@ -41,6 +43,15 @@ struct CheckCommand {
   bool findings_are_errors = false;
   bool list = false;                   // the rules
   std::optional<std::string> explain;  // a rule
+};
+struct RunCommand {
+  std::string image;  // a name, or the beginning of an id
+  builder::PullPolicy pull = builder::PullPolicy::missing;
+  std::optional<oci::Platform> platform;
+  builder::ImageRunRequest request;  // but for its interaction
+  bool interactive = false, terminal = false;
+  std::optional<int> stop_signal;  // nullopt: the image's
+  bool quiet = false;
 };
 struct PushCommand {
   std::vector<oci::Reference> names;
@@ -106,10 +117,10 @@ struct HelpCommand {
   std::string text;
 };
 
-using Command =
-    std::variant<HelpCommand, VersionCommand, BuildCommand, CheckCommand, PushCommand, PullCommand,
-                 ImportCommand, ImagesCommand, TagCommand, RemoveCommand, InspectCommand,
-                 HistoryCommand, LoginCommand, LogoutCommand, PruneCommand, DoctorCommand>;
+using Command = std::variant<HelpCommand, VersionCommand, BuildCommand, CheckCommand, RunCommand,
+                             PushCommand, PullCommand, ImportCommand, ImagesCommand, TagCommand,
+                             RemoveCommand, InspectCommand, HistoryCommand, LoginCommand,
+                             LogoutCommand, PruneCommand, DoctorCommand>;
 
 /// What every verb takes; absent values are for the settings to fill in.
 struct CommonOptions {
@@ -139,5 +150,9 @@ Environment process_environment();
 /// Reads nothing but the --build-arg-file. Throws Error(invalid_input) with a hint for what is not
 /// understood.
 Invocation parse_arguments(std::span<const std::string> arguments, const Environment& environment);
+
+/// Whether these words are meant for "strake run", also if they make no sense: its errors have an
+/// exit status of their own.
+bool asks_for_run(std::span<const std::string> arguments);
 
 }  // namespace strake::cli

@@ -47,6 +47,7 @@ enum class ExitStatus : int {
   registry = 4,      // refused or unreachable: a registry, credentials, permissions
   unsupported = 5,   // the sandbox, the kernel or this version cannot do it
   disk = 6,          // the store, the disk, another failed system call
+  not_run = 125,     // "strake run": of strake itself, as docker has it
 };
 
 /// Of an error that is not about the command line. A cancelled build's status is 128 + the

@@ -51,7 +51,7 @@ struct OptionSet::State {
   std::map<std::string, std::string> refused;       // name → reason
   std::map<std::string, std::string> long_of_flag;  // "-q" → "--quiet"
   std::vector<std::string> operands;
-  bool help = false;
+  bool ends_at_operand = false;
 
   void add_row(const std::string& names, const std::string& value, std::string text) {
     for (const std::string& name : CLI::detail::split(names, ','))
@@ -77,6 +77,8 @@ struct OptionSet::State {
   bool takes_value(const std::string& name) const {
     return std::find(value_names.begin(), value_names.end(), name) != value_names.end();
   }
+  bool waits_for_value(const std::string& word) const;
+  std::size_t count_options(std::span<const std::string> arguments) const;
   std::vector<std::string> normalised(std::span<const std::string> arguments) const;
   void collect_operands();
   base::Error usage_error(std::string message) const;
@@ -84,14 +86,33 @@ struct OptionSet::State {
   std::vector<std::pair<const CLI::Option*, std::function<void(const std::string&)>>> flags;
 };
 
+/// Whether the next word is the value of this one: "--env", "-e", "-ite".
+bool OptionSet::State::waits_for_value(const std::string& word) const {
+  if (!is_flag_like(word) || word.find('=') != std::string::npos) return false;
+  if (word.starts_with("--")) return takes_value(word);
+  for (std::size_t i = 1; i < word.size(); ++i)
+    if (takes_value(std::string("-") + word[i])) return i + 1 == word.size();
+  return false;
+}
+
+/// How many words come before the first operand.
+std::size_t OptionSet::State::count_options(std::span<const std::string> arguments) const {
+  std::size_t count = 0;
+  while (count < arguments.size() && is_flag_like(arguments[count]) && arguments[count] != "--")
+    count += waits_for_value(arguments[count]) ? 2 : 1;
+  return std::min(count, arguments.size());
+}
+
 /// The arguments in a form that CLI11 reads as pflag would: "--name=value" and "-n=value" of value
 /// options become two words, so that an empty value stays one; "-q=false" becomes "--quiet=false".
 std::vector<std::string> OptionSet::State::normalised(
     std::span<const std::string> arguments) const {
   std::vector<std::string> words;
+  const std::size_t options = ends_at_operand ? count_options(arguments) : arguments.size();
   for (std::size_t i = 0; i < arguments.size(); ++i) {
     const std::string& word = arguments[i];
-    if (word == "--") {
+    if (i == options && word != "--") words.emplace_back("--");
+    if (word == "--" || i >= options) {
       words.insert(words.end(), arguments.begin() + static_cast<std::ptrdiff_t>(i),
                    arguments.end());
       break;
@@ -208,14 +229,22 @@ void OptionSet::refuse(const std::string& name, std::string reason) {
   state_->refused.emplace(name, std::move(reason));
 }
 
+void OptionSet::end_at_operand() {
+  state_->ends_at_operand = true;
+}
+
 void OptionSet::epilogue(std::string text) {
   state_->epilogue = std::move(text);
 }
 
 bool OptionSet::parse(std::span<const std::string> arguments) {
-  const auto end_of_options = std::find(arguments.begin(), arguments.end(), "--");
-  const bool help = std::any_of(arguments.begin(), end_of_options, [](const std::string& word) {
-    return word == "--help" || word == "-h";
+  auto end = std::find(arguments.begin(), arguments.end(), "--");
+  if (state_->ends_at_operand)
+    end = std::min(
+        end, arguments.begin() + static_cast<std::ptrdiff_t>(state_->count_options(arguments)));
+  const bool short_help = !state_->takes_value("-h");
+  const bool help = std::any_of(arguments.begin(), end, [&](const std::string& word) {
+    return word == "--help" || (short_help && word == "-h");
   });
   if (help) return false;
   std::vector<std::string> words = state_->normalised(arguments);

@@ -41,11 +41,14 @@ class OptionSet {
   /// Options of docker that strake cannot honour: refused with `reason`, never ignored.
   void refuse(const std::string& name, std::string reason);
 
+  /// The first operand ends the options, as in "run IMAGE ls -l": what follows belongs to it.
+  void end_at_operand();
+
   /// Below the options in the help.
   void epilogue(std::string text);
 
-  /// False when --help (-h) was asked for; nothing else was checked then. Throws
-  /// Error(invalid_input) for anything that is not understood.
+  /// False when --help (or -h, unless that is another option) was asked for; nothing else was
+  /// checked then. Throws Error(invalid_input) for anything that is not understood.
   bool parse(std::span<const std::string> arguments);
 
   /// Operands in their order. With `least`/`most`: throws Error(invalid_input) for another number.

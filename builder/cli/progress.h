@@ -32,6 +32,14 @@ class Display : public builder::Progress {
   /// Idempotent; the destructor does it too.
   virtual void close() = 0;
 
+  /// Nothing is written until resume(): the terminal belongs to someone else meanwhile. A step that
+  /// writes much may have to wait.
+  virtual void suspend() = 0;
+  virtual void resume() = 0;
+
+  /// The last lines of the output of a task that has not ended yet; "" if it said nothing.
+  virtual std::string report_of(builder::TaskId id) = 0;
+
   /// The last lines of the output of the steps that failed, to be shown just above the error; ""
   /// if none failed or none said anything.
   virtual std::string failure_report() const = 0;

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cstdio>
+#include <utility>
 
 #include "builder/cli/terminal_text.h"
 
@@ -9,6 +10,7 @@ namespace strake::cli {
 namespace {
 
 constexpr std::chrono::seconds kTransferReportInterval(5);
+constexpr std::size_t kMostHeldBytes = 1 << 20;
 
 double seconds_since(TimePoint start, TimePoint now) {
   return std::chrono::duration<double>(now - start).count();
@@ -54,7 +56,27 @@ PlainProgress::PlainProgress(std::unique_ptr<base::ByteSink> out, StepBytes step
     : out_(std::move(out)), step_bytes_(step_bytes), now_(now) {}
 
 void PlainProgress::write(std::string_view text) {
-  if (!text.empty()) out_->write(base::bytes_of(text));
+  if (suspended_)
+    held_ += text;
+  else if (!text.empty())
+    out_->write(base::bytes_of(text));
+}
+
+void PlainProgress::suspend() {
+  const std::lock_guard lock(mutex_);
+  suspended_ = true;
+}
+
+void PlainProgress::resume() {
+  const std::lock_guard lock(mutex_);
+  suspended_ = false;
+  write(std::exchange(held_, {}));
+  resumed_.notify_all();
+}
+
+std::string PlainProgress::report_of(builder::TaskId id) {
+  const std::lock_guard lock(mutex_);
+  return tasks_.report_of(id);
 }
 
 builder::TaskId PlainProgress::start(const builder::TaskInfo& info) {
@@ -76,7 +98,8 @@ void PlainProgress::append_step_line(std::string& text, const Task& task,
 }
 
 void PlainProgress::output(builder::TaskId id, std::span<const std::byte> bytes) {
-  const std::lock_guard lock(mutex_);
+  std::unique_lock lock(mutex_);
+  resumed_.wait(lock, [this] { return !suspended_ || held_.size() < kMostHeldBytes; });
   Task* task = tasks_.find(id);
   if (task == nullptr) return;
   task->tail.append(base::text_of(bytes));

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <condition_variable>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -35,6 +36,9 @@ class PlainProgress final : public Display {
   void note(builder::TaskId id, const std::string& line) override;
   void finish(builder::TaskId id, builder::Outcome outcome) override;
   void close() override {}
+  void suspend() override;
+  void resume() override;
+  std::string report_of(builder::TaskId id) override;
   std::string failure_report() const override;
   void log_line(const std::string& line) override;
 
@@ -45,8 +49,11 @@ class PlainProgress final : public Display {
   const std::unique_ptr<base::ByteSink> out_;
   const StepBytes step_bytes_;
   const Now now_;
-  mutable std::mutex mutex_;  // guards out_ and tasks_
+  mutable std::mutex mutex_;  // guards out_ and what follows
   TaskTable tasks_;
+  bool suspended_ = false;
+  std::string held_;  // while suspended
+  std::condition_variable resumed_;
 };
 
 }  // namespace strake::cli

@@ -1,5 +1,7 @@
 #include "builder/cli/progress_quiet.h"
 
+#include <utility>
+
 #include "builder/cli/terminal_text.h"
 
 namespace strake::cli {
@@ -28,7 +30,26 @@ std::string QuietProgress::failure_report() const {
 void QuietProgress::log_line(const std::string& line) {
   const std::string shown = printable(line) + "\n";
   const std::lock_guard lock(mutex_);
-  out_->write(base::bytes_of(shown));
+  if (suspended_)
+    held_ += shown;
+  else
+    out_->write(base::bytes_of(shown));
+}
+
+void QuietProgress::suspend() {
+  const std::lock_guard lock(mutex_);
+  suspended_ = true;
+}
+
+void QuietProgress::resume() {
+  const std::lock_guard lock(mutex_);
+  suspended_ = false;
+  out_->write(base::bytes_of(std::exchange(held_, {})));
+}
+
+std::string QuietProgress::report_of(builder::TaskId id) {
+  const std::lock_guard lock(mutex_);
+  return tasks_.report_of(id);
 }
 
 }  // namespace strake::cli

@@ -22,13 +22,18 @@ class QuietProgress final : public Display {
   void finish(builder::TaskId id, builder::Outcome outcome) override;
   void message(const std::string&) override {}
   void close() override {}
+  void suspend() override;
+  void resume() override;
+  std::string report_of(builder::TaskId id) override;
   std::string failure_report() const override;
   void log_line(const std::string& line) override;
 
  private:
   const std::unique_ptr<base::ByteSink> out_;
-  mutable std::mutex mutex_;  // guards out_ and tasks_
+  mutable std::mutex mutex_;  // guards out_ and what follows
   TaskTable tasks_;
+  bool suspended_ = false;
+  std::string held_;  // while suspended: lines of the log
 };
 
 }  // namespace strake::cli

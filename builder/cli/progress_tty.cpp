@@ -93,6 +93,7 @@ void TtyProgress::draw_until_stopped(const std::stop_token& stop) {
 
 void TtyProgress::draw() {
   const std::lock_guard drawing(drawing_);
+  if (is_suspended()) return;
   const std::string text = compose(Frame::live);
   if (!text.empty()) out_->write(base::bytes_of(text));
 }
@@ -112,6 +113,32 @@ void TtyProgress::close() {
   const std::lock_guard drawing(drawing_);
   const std::string text = compose(Frame::none);
   if (!text.empty()) out_->write(base::bytes_of(text));
+}
+
+void TtyProgress::suspend() {
+  const std::lock_guard drawing(drawing_);
+  {
+    const std::lock_guard lock(mutex_);
+    if (closed_) return;
+    suspended_ = true;
+  }
+  const std::string text = compose(Frame::none);
+  if (!text.empty()) out_->write(base::bytes_of(text));
+}
+
+void TtyProgress::resume() {
+  const std::lock_guard lock(mutex_);
+  suspended_ = false;
+}
+
+bool TtyProgress::is_suspended() const {
+  const std::lock_guard lock(mutex_);
+  return suspended_;
+}
+
+std::string TtyProgress::report_of(builder::TaskId id) {
+  const std::lock_guard lock(mutex_);
+  return tasks_.report_of(id);
 }
 
 /// The text that turns the screen from what is drawn into what is now; "" if that is the same.

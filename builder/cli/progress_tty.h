@@ -31,6 +31,9 @@ class TtyProgress final : public Display {
   void note(builder::TaskId id, const std::string& line) override;
   void finish(builder::TaskId id, builder::Outcome outcome) override;
   void close() override;
+  void suspend() override;
+  void resume() override;
+  std::string report_of(builder::TaskId id) override;
   std::string failure_report() const override;
   void log_line(const std::string& line) override;
 
@@ -41,6 +44,7 @@ class TtyProgress final : public Display {
   enum class Frame { live, none };
 
   void draw_until_stopped(const std::stop_token& stop);
+  bool is_suspended() const;
   std::string compose(Frame frame);
   std::size_t rows_drawn(unsigned columns) const;
 
@@ -57,6 +61,7 @@ class TtyProgress final : public Display {
   std::vector<std::string> drawn_;  // the frame on the screen
   unsigned drawn_columns_ = 0;      // and the width of the screen then
   bool closed_ = false;
+  bool suspended_ = false;
   std::condition_variable_any stopped_;
   std::jthread thread_;  // last: it uses all of the above
 };

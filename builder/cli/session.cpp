@@ -86,11 +86,16 @@ builder::Machine Session::machine(Display& display) {
 
 void with_display(Session& session, bool quiet,
                   const std::function<void(builder::Machine&)>& work) {
+  with_display(session, quiet, [&](builder::Machine& machine, Display&) { work(machine); });
+}
+
+void with_display(Session& session, bool quiet,
+                  const std::function<void(builder::Machine&, Display&)>& work) {
   const std::unique_ptr<Display> display = session.make_display(quiet);
   const LogThroughDisplay logs(*display);
   builder::Machine machine = session.machine(*display);
   try {
-    work(machine);
+    work(machine, *display);
   } catch (const base::Error&) {
     display->close();
     print_error(display->failure_report());

@@ -72,5 +72,8 @@ class Session {
 /// Runs `work` with a display and the machine behind it. When it throws, the display is closed
 /// first and the last output of failed steps is shown, so that the error stands below it.
 void with_display(Session& session, bool quiet, const std::function<void(builder::Machine&)>& work);
+/// The same for work that lets someone else have the terminal meanwhile.
+void with_display(Session& session, bool quiet,
+                  const std::function<void(builder::Machine&, Display&)>& work);
 
 }  // namespace strake::cli

@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <csignal>
 
+#include "builder/cli/raw_terminal.h"
+
 namespace strake::cli {
 namespace {
 
@@ -20,15 +22,39 @@ std::atomic<int> g_first{0};
 std::atomic<int> g_count{0};
 std::array<struct sigaction, kSignals.size()> g_before{};
 
+// Of a SignalDiversion.
+constexpr std::array kPassedOn{SIGWINCH, SIGQUIT, SIGUSR1, SIGUSR2};
+std::atomic<int> g_size_end{-1};     // takes SIGWINCH and the like
+std::atomic<int> g_command_end{-1};  // takes the requests to stop
+std::atomic<int> g_stop_signal{SIGTERM};
+std::array<struct sigaction, kPassedOn.size()> g_passed_on_before{};
+
+void put(int pipe, int byte) {
+  const char number = static_cast<char>(byte);
+  if (write(pipe, &number, 1) < 0) {
+    // The pipe is full: its reader has enough to do.
+  }
+}
+
 void handle(int number) {
   const int saved = errno;
   int none = 0;
   g_first.compare_exchange_strong(none, number);
-  if (g_count.fetch_add(1) >= 2) _exit(128 + number);
-  const char byte = 's';
-  if (write(g_write_end.load(), &byte, 1) < 0) {
-    // The pipe is full: the thread is awake anyway.
+  const int before = g_count.fetch_add(1);
+  if (before >= 2) {
+    restore_raw_terminal();
+    _exit(128 + number);
   }
+  if (const int command = g_command_end; command < 0)
+    put(g_write_end, 's');
+  else
+    put(command, before > 0 ? SIGKILL : number == SIGTERM ? g_stop_signal.load() : number);
+  errno = saved;
+}
+
+void pass_on(int number) {
+  const int saved = errno;
+  put(g_size_end, number);
   errno = saved;
 }
 
@@ -80,6 +106,28 @@ void StopSignals::listen() {
       if (haste_) haste_();
     }
   }
+}
+
+SignalDiversion::SignalDiversion(Diverted which, int stop_signal) : pipe_(base::make_pipe()) {
+  fcntl(pipe_.write_end.get(), F_SETFL, O_NONBLOCK);
+  g_stop_signal = stop_signal;
+  g_size_end = pipe_.write_end.get();
+  if (which == Diverted::all) g_command_end = pipe_.write_end.get();
+  for (std::size_t i = 0; i < kPassedOn.size(); ++i) {
+    sigaction(kPassedOn[i], nullptr, &g_passed_on_before[i]);
+    if (which == Diverted::window_size && kPassedOn[i] != SIGWINCH) continue;
+    struct sigaction action {};
+    action.sa_handler = pass_on;
+    action.sa_flags = SA_RESTART;
+    sigaction(kPassedOn[i], &action, nullptr);
+  }
+}
+
+SignalDiversion::~SignalDiversion() {
+  for (std::size_t i = 0; i < kPassedOn.size(); ++i)
+    sigaction(kPassedOn[i], &g_passed_on_before[i], nullptr);
+  g_size_end = -1;
+  g_command_end = -1;
 }
 
 }  // namespace strake::cli

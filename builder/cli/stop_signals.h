@@ -39,4 +39,27 @@ class StopSignals {
   std::thread listener_;
 };
 
+/// Which signals a SignalDiversion takes.
+enum class Diverted {
+  window_size,  // SIGWINCH; the others stay requests to stop
+  all,          // also SIGQUIT, SIGUSR1, SIGUSR2 and those that were requests to stop
+};
+
+/// While it lives, signals go into a pipe, each as a byte with its number: to a command that runs
+/// for us. SIGTERM goes as `stop_signal`; the second of SIGINT, SIGTERM and SIGHUP goes as SIGKILL,
+/// and the third ends the process as ever. One object at a time, within the life of a StopSignals.
+class SignalDiversion {
+ public:
+  SignalDiversion(Diverted which, int stop_signal);
+  ~SignalDiversion();
+  SignalDiversion(const SignalDiversion&) = delete;
+  SignalDiversion& operator=(const SignalDiversion&) = delete;
+
+  /// The read end of the pipe.
+  int fd() const noexcept { return pipe_.read_end.get(); }
+
+ private:
+  base::Pipe pipe_;
+};
+
 }  // namespace strake::cli

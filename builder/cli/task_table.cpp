@@ -7,7 +7,7 @@
 namespace strake::cli {
 namespace {
 
-std::string report_of(const Task& task) {
+std::string end_of_output(const Task& task) {
   std::string report;
   for (const std::string& line : task.tail.lines()) report += "  | " + printable(line) + "\n";
   if (report.empty()) return "";
@@ -35,8 +35,13 @@ std::unique_ptr<Task> TaskTable::finish(builder::TaskId id, builder::Outcome out
   if (find(id) == nullptr) return nullptr;
   std::unique_ptr<Task> task = std::move(tasks_[static_cast<std::size_t>(id)]);
   while (first_running_ < tasks_.size() && !tasks_[first_running_]) ++first_running_;
-  if (outcome == builder::Outcome::failed) failure_report_ += report_of(*task);
+  if (outcome == builder::Outcome::failed) failure_report_ += end_of_output(*task);
   return task;
+}
+
+std::string TaskTable::report_of(builder::TaskId id) {
+  const Task* task = find(id);
+  return task == nullptr ? "" : end_of_output(*task);
 }
 
 Transfer& TaskTable::transfer(Task& task, const std::string& item, TimePoint now) {

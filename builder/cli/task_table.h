@@ -41,6 +41,9 @@ class TaskTable {
   std::unique_ptr<Task> finish(builder::TaskId id, builder::Outcome outcome);
   Transfer& transfer(Task& task, const std::string& item, TimePoint now);
 
+  /// The end of a running task's output, with its title; "" if it said nothing.
+  std::string report_of(builder::TaskId id);
+
   /// In the order they were started.
   std::vector<const Task*> running() const;
   const std::string& failure_report() const noexcept { return failure_report_; }

@@ -118,12 +118,13 @@ void VerbContext::add_display_options(OptionSet& options, bool& quiet) {
   options.flag("-q,--quiet", quiet, "Say nothing but the result");
 }
 
-bool VerbContext::parse(OptionSet& options) {
+bool VerbContext::parse(OptionSet& options, ShortNames names) {
+  const bool usual = names == ShortNames::usual;
   options.section("Common");
   options.text("--root", "DIRECTORY", root_, "Where images and the cache are kept (STRAKE_ROOT)");
-  options.flag("-v,--verbose", verbose_, "Say more");
-  options.flag("-D,--debug", debug_, "Say everything");
-  options.text("-l,--log-level", "LEVEL", log_level_, "");
+  options.flag(usual ? "-v,--verbose" : "--verbose", verbose_, "Say more");
+  options.flag(usual ? "-D,--debug" : "--debug", debug_, "Say everything");
+  options.text(usual ? "-l,--log-level" : "--log-level", "LEVEL", log_level_, "");
   if (!options.parse(arguments_)) return false;
 
   if (!root_) root_ = environment_("STRAKE_ROOT");
@@ -374,6 +375,7 @@ Command parse_doctor(VerbContext& context) {
                     "Shows what this machine allows builds to do, and what would allow more.");
   std::optional<std::string> format;
   options.text("--format", "FORMAT", format, "table or json");
+  context.add_isolation_option(options);
   if (!context.parse(options)) return HelpCommand{options.help()};
   options.operands(0, 0);
   return DoctorCommand{parse_plain_format(format)};

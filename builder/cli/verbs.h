@@ -9,6 +9,9 @@
 
 namespace strake::cli {
 
+/// Whether -v, -D and -l are what they are for every verb.
+enum class ShortNames { usual, none };
+
 /// What a verb's parser works with.
 class VerbContext {
  public:
@@ -24,7 +27,7 @@ class VerbContext {
   void add_display_options(OptionSet& options, bool& quiet);
   /// Adds what every verb takes, parses the line, and fills in CommonOptions. False when help was
   /// asked for.
-  bool parse(OptionSet& options);
+  bool parse(OptionSet& options, ShortNames names = ShortNames::usual);
 
   std::optional<std::string> environment(const std::string& name) const {
     return environment_(name);
@@ -60,6 +63,7 @@ std::optional<CheckFormat> parse_call(const std::string& word);
 // A parser for each verb. Throw Error(invalid_input).
 Command parse_build(VerbContext& context);
 Command parse_check(VerbContext& context);
+Command parse_run(VerbContext& context);
 Command parse_push(VerbContext& context);
 Command parse_pull(VerbContext& context);
 Command parse_images(VerbContext& context);

@@ -24,6 +24,7 @@ struct BuildWords {
   std::vector<std::string> secrets, agents, allow, contexts, no_cache_filters;
   std::optional<std::string> file, build_arg_file, target, pull, compression;
   std::optional<std::string> compression_level, jobs, iid_file, metadata_file, provenance, sbom;
+  std::optional<std::string> on_error;
   bool push = false, load = false, no_cache = false, quiet = false, dry_run = false;
   bool explain_cache = false, check = false;
   std::optional<std::string> call;
@@ -97,6 +98,8 @@ void declare(OptionSet& options, BuildWords& words) {
                "Grant RUN more: security.insecure, network.host, device[=NAME] (repeatable)");
   options.text("--jobs", "N", words.jobs, "Steps that run at once (default: processors)");
   options.flag("--dry-run", words.dry_run, "Print what would be done, and do nothing");
+  options.text("--on-error", "WHAT", words.on_error,
+               "When a RUN fails: stop, or shell to look around there (default: stop)");
   options.flag("--explain-cache", words.explain_cache,
                "Say for each step that is not cached what changed");
 
@@ -164,6 +167,12 @@ builder::PullPolicy parse_pull_policy(const std::string& word) {
   if (word == "never") return builder::PullPolicy::never;
   throw invalid("pull policy " + base::quoted(word) + " is not known")
       .hint("use always, newer, missing or never");
+}
+
+/// Whether a shell is wanted.
+bool parse_on_error(const std::string& word) {
+  if (word == "shell" || word == "stop") return word == "shell";
+  throw invalid("--on-error " + base::quoted(word) + " is not known").hint("use stop or shell");
 }
 
 void set_platforms(BuildRequest& request, const BuildWords& words, const VerbContext& context) {
@@ -294,6 +303,7 @@ Command parse_build(VerbContext& context) {
   request.explain_cache = words.explain_cache;
   if (words.jobs)
     request.jobs = static_cast<std::size_t>(parse_number(*words.jobs, 1, 1024, "--jobs"));
+  command.shell_on_error = parse_on_error(words.on_error.value_or("stop"));
   command.iid_file = words.iid_file.value_or("");
   command.metadata_file = words.metadata_file.value_or("");
   const auto check = parse_call(words.call.value_or(words.check ? "check" : "build"));

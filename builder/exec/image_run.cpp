@@ -10,10 +10,7 @@
 #include "builder/exec/run_devices.h"
 #include "layers/base/error.h"
 #include "layers/base/log.h"
-#include "layers/base/log.h"
-#include "layers/layer_store.h"
-#include "layers/snapshot/mount_stack.h"
-#include "layers/store.h"
+#include "layers/snapshot/root_tree.h"
 
 namespace strake::builder {
 namespace {
@@ -47,15 +44,10 @@ std::string hostname_of(const ImageRunRequest& request) {
   return request.settings.hostname.empty() ? sandbox::Spec{}.hostname : request.settings.hostname;
 }
 
-/// An output that nobody asked for: with an interaction there is none.
-class NoOutput final : public base::ByteSink {
-  void write(std::span<const std::byte> /*bytes*/) override {}
-};
-
 /// The volumes of a run as mounts of its spec; holds what they refer to.
 class Volumes {
  public:
-  Volumes(const layers::MountStack& root, bool read_only_root)
+  Volumes(const layers::RootTree& root, bool read_only_root)
       : root_(root), read_only_root_(read_only_root) {}
 
   void add(const Volume& volume) {
@@ -96,7 +88,7 @@ class Volumes {
     files_.push_back(std::move(*clone));
   }
 
-  const layers::MountStack& root_;
+  const layers::RootTree& root_;
   const bool read_only_root_;
   std::vector<sandbox::Mount> mounts_;
   std::vector<FileDescriptor> files_;
@@ -121,14 +113,6 @@ std::vector<Volume> volumes_of(const oci::RunConfig& image, const ImageRunReques
     return target_of(a).size() < target_of(b).size();
   });
   return volumes;
-}
-
-layers::MountStack mount_image(const oci::ImageConfig& image, Machine& machine,
-                               const std::stop_token& stop) {
-  LayerFetcher(machine, stop).ensure_trees(image.diff_ids);
-  std::vector<std::filesystem::path> trees = layers::tree_paths(machine.layers, image.diff_ids);
-  trees.insert(trees.begin(), mount_point_layer(machine.store));
-  return {machine.store, trees, layers::Writable::yes};
 }
 
 }  // namespace
@@ -169,7 +153,9 @@ sandbox::ExitStatus run_image(const oci::ImageConfig& image, const ImageRunReque
   spec.env = environment_of(image.config, request);
   machine.sandbox.check_runnable(image.platform.architecture);
 
-  const layers::MountStack root = mount_image(image, machine, stop);
+  LayerFetcher(machine, stop).ensure_trees(image.diff_ids);
+  const layers::RootTree root = layers::RootTree::for_command(
+      machine.store, machine.layers, image.diff_ids, mount_point_layer(machine.store));
   const Account account = resolve_account(root.root(), request.user.value_or(image.config.user));
   const auto is_home = [](const std::string& variable) { return variable.starts_with("HOME="); };
   if (std::none_of(spec.env.begin(), spec.env.end(), is_home))
@@ -184,6 +170,7 @@ sandbox::ExitStatus run_image(const oci::ImageConfig& image, const ImageRunReque
   apply(request.settings, spec);
   spec.read_only_root = request.read_only_root;
   spec.interaction = request.interaction;
+  spec.insecure = request.privileged;
 
   Volumes volumes(root, request.read_only_root);
   for (const Volume& volume : volumes_of(image.config, request)) volumes.add(volume);
@@ -191,8 +178,8 @@ sandbox::ExitStatus run_image(const oci::ImageConfig& image, const ImageRunReque
   const std::vector<FileDescriptor> devices =
       add_devices(request.settings, spec, [](const std::string& line) { base::log_warning(line); });
 
-  NoOutput output;
-  return machine.sandbox.run(spec, output, stop);
+  base::StringSink nothing;  // gets nothing: the command writes to the user
+  return machine.sandbox.run(spec, nothing, stop);
 }
 
 }  // namespace strake::builder

@@ -38,6 +38,7 @@ struct ImageRunRequest {
   std::vector<Volume> volumes;
   StepSettings settings;
   bool read_only_root = false;
+  bool privileged = false;  // see Spec::insecure
   sandbox::Interaction interaction;
 };
 
@@ -52,7 +53,7 @@ std::vector<std::string> environment_of(const oci::RunConfig& image,
 
 /// Runs a command in an image, on a thin writable layer that is thrown away afterwards: that and
 /// the image's layers, which are pulled if they are not here, are all that the store is used for.
-/// Throws what resolve_account, MountStack and Sandbox::run throw, and Error(not_found) for the
+/// Throws what resolve_account, RootTree and Sandbox::run throw, and Error(not_found) for the
 /// source of a HostMount that is not there.
 sandbox::ExitStatus run_image(const oci::ImageConfig& image, const ImageRunRequest& request,
                               Machine& machine, std::stop_token stop);

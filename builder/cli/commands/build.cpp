@@ -4,6 +4,8 @@
 
 #include "builder/cli/commands/commands.h"
 #include "builder/cli/emulation_summary.h"
+#include "builder/cli/failure_shell.h"
+#include "builder/cli/raw_terminal.h"
 #include "builder/cli/result_files.h"
 #include "builder/cli/terminal_io.h"
 #include "builder/context/archive_context.h"
@@ -54,10 +56,32 @@ void report(const BuildCommand& command, const builder::BuildOutcome& outcome) {
   if (!writes_to_stdout(command.request)) print(id + "\n");
 }
 
+/// With a terminal of the user a failed RUN opens a shell.
+builder::BuildOutcome build_shown(BuildRequest request, bool quiet,
+                                  const base::FileDescriptor& terminal, Session& session) {
+  builder::BuildOutcome outcome;
+  with_display(session, quiet, [&](builder::Machine& machine, Display& display) {
+    FailureShell shell(display, terminal.get());
+    if (terminal)
+      request.on_failed_step = [&shell](const builder::FailedStep& step) { shell.open(step); };
+    outcome = builder::build(request, machine, session.stop());
+    for (const std::string& line : emulation_summary(outcome.emulated))
+      machine.progress.message(line);
+  });
+  return outcome;
+}
+
+/// Whether someone sits there who could use a shell.
+bool is_watched() {
+  return is_terminal(STDIN_FILENO) && is_terminal(STDERR_FILENO);
+}
+
 }  // namespace
 
 void run(const BuildCommand& command, Session& session) {
   BuildRequest request = command.request;
+  base::FileDescriptor terminal;
+  if (command.shell_on_error) terminal = open_user_terminal("--on-error=shell");
   if (command.dockerfile_from_stdin) request.dockerfile_text = read_dockerfile();
   if (request.jobs == 0) request.jobs = session.settings().jobs.value_or(0);
   if (writes_to_stdout(request) && isatty(STDOUT_FILENO) == 1)
@@ -65,11 +89,13 @@ void run(const BuildCommand& command, Session& session) {
         .hint("add dest=FILE to the output, or redirect stdout");
 
   builder::BuildOutcome outcome;
-  with_display(session, command.quiet, [&](builder::Machine& machine) {
-    outcome = builder::build(request, machine, session.stop());
-    for (const std::string& line : emulation_summary(outcome.emulated))
-      machine.progress.message(line);
-  });
+  try {
+    outcome = build_shown(request, command.quiet, terminal, session);
+  } catch (base::Error& error) {
+    if (error.code() == base::ErrorCode::step_failed && !command.shell_on_error && is_watched())
+      error.set_hint("--on-error=shell opens a shell in the step that failed");
+    throw;
+  }
   if (request.dry_run) return print(outcome.plan);
   report(command, outcome);
 }

@@ -12,6 +12,8 @@ void run(const VersionCommand& command);
 /// What was found is an answer, not an error, but the status tells scripts.
 ExitStatus run(const CheckCommand& command);
 void run(const BuildCommand& command, Session& session);
+/// Returns the exit status of the command that was run.
+int run(const RunCommand& command, Session& session);
 void run(const PushCommand& command, Session& session);
 void run(const PullCommand& command, Session& session);
 void run(const ImportCommand& command, Session& session);

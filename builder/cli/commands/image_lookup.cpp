@@ -51,13 +51,16 @@ std::optional<oci::Reference> name_of(const layers::ImageRecord& image) {
   return oci::parse_reference(image.reference);
 }
 
-layers::ImageRecord find_image(Session& session, const std::string& word) {
+std::optional<layers::ImageRecord> look_up_image(Session& session, const std::string& word) {
   const layers::ImageStore& images = session.images();
   if (!word.starts_with("sha256:"))
-    if (auto found = find_by_reference(images, word)) return *std::move(found);
-  if (could_be_id(word))
-    if (auto found = images.find_by_id(word)) return *std::move(found);
-  throw no_such_image(images, word);
+    if (auto found = find_by_reference(images, word)) return found;
+  return could_be_id(word) ? images.find_by_id(word) : std::nullopt;
+}
+
+layers::ImageRecord find_image(Session& session, const std::string& word) {
+  if (auto found = look_up_image(session, word)) return *std::move(found);
+  throw no_such_image(session.images(), word);
 }
 
 const layers::PlatformImage& choose_platform(const layers::ImageRecord& image,

@@ -13,6 +13,9 @@ namespace strake::cli {
 /// The name of an image; nullopt for one that was built without a tag: its record goes by its id.
 std::optional<oci::Reference> name_of(const layers::ImageRecord& image);
 
+/// The local image that `word` names, if there is one.
+std::optional<layers::ImageRecord> look_up_image(Session& session, const std::string& word);
+
 /// The local image that `word` names: a reference, or the beginning of an id. Throws
 /// Error(not_found) with the nearest name as a hint.
 layers::ImageRecord find_image(Session& session, const std::string& word);
