@@ -146,7 +146,9 @@ bool move_into_leaf(const fs::path& own) {
 /// The directory that a group with these controllers can be made in. A group that has processes of
 /// its own (and the builder is one) can have no children with controllers, but the root of the
 /// hierarchy. Then the place beside it will do, if there is no limit that the step would escape.
-fs::path unified_parent(const fs::path& own, const std::set<std::string>& wanted) {
+fs::path unified_parent(const fs::path& group, const std::set<std::string>& wanted) {
+  // A builder before us may have moved the shell that started us.
+  const fs::path own = group.filename() == kLeaf ? group.parent_path() : group;
   if (!contains_all(words_of(own / "cgroup.controllers"), wanted))
     throw unsupported("the controllers " + joined(wanted, "") + " are not available in " +
                       own.native())
