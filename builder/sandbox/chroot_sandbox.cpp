@@ -46,7 +46,7 @@ void require_possible(const Spec& spec) {
 void explain_once() {
   static std::atomic_flag explained;
   if (!explained.test_and_set())
-    base::log_info(
+    base::log_warning(
         "steps run in a plain chroot: without /proc and /sys, with the pids and the network of "
         "the builder");
 }

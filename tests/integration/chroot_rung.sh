@@ -4,9 +4,10 @@
 . "$(dirname "$0")/lib.sh"
 need_root
 container=${STRAKE_CONTAINER:?path of in_container}
-busybox_base localhost/base
-"$strake" build --progress quiet -o "type=oci,dest=$work/base.tar" "$work/base" >/dev/null
 export SOURCE_DATE_EPOCH=1700000000
+busybox_base localhost/base
+in_container() { STRAKE_ROOT=$work/other-store STRAKE_ISOLATION=chroot "$container" "$strake" "$@"; }
+in_container build --progress quiet -t localhost/base "$work/base" >/dev/null
 
 mkdir context
 echo one >context/file
@@ -14,7 +15,8 @@ cat >context/Dockerfile <<'END'
 FROM localhost/base AS build
 RUN mkdir -p /out/keep /out/gone /opt /tmp && echo a >/out/a && ln /out/a /out/b && touch /out/gone/x
 RUN rm -r /out/gone && chmod 600 /out/keep && mkdir /tmp/made && echo x >/tmp/made/x && mv /tmp/made /opt/made
-RUN rm /out/b && ln /out/a /out/c && rm -r /out/keep && mkdir /out/keep
+RUN rm /out/b && rm -r /out/keep && mkdir /out/keep
+RUN ln /out/a /out/c
 RUN cp /bin/busybox /out/su && chmod 4755 /out/su && chown 7:8 /out/su && chown -R 9:9 /out/keep
 RUN --mount=type=cache,target=/cache echo $((1 + $(cat /cache/count 2>/dev/null || echo 0))) >/cache/count
 RUN --mount=type=secret,id=s,target=/run/secrets/s wc -c </run/secrets/s >/out/size
@@ -43,7 +45,6 @@ build() {
 }
 layers_of() { grep -o '"diff_ids":\[[^]]*\]' "$1"/blobs/sha256/* | cut -d: -f2-; }
 
-cp -a "$STRAKE_ROOT" "$work/other-store"
 build "$STRAKE_ROOT" "$work/on-root" env
 build "$work/other-store" "$work/in-container" env STRAKE_ISOLATION=chroot "$container"
 equal "the layers are those of the root rung" \
@@ -57,7 +58,6 @@ FROM localhost/base
 ARG ROUND
 RUN --mount=type=cache,target=/cache echo $((1 + $(cat /cache/count 2>/dev/null || echo 0))) >/cache/count && cp /cache/count /count
 END
-in_container() { STRAKE_ROOT=$work/other-store STRAKE_ISOLATION=chroot "$container" "$strake" "$@"; }
 in_container build --progress quiet --build-arg ROUND=1 -o files context >/dev/null
 equal "a cache mount keeps its content" "$(cat files/count)" 2
 
