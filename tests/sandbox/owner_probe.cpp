@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <sys/fsuid.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -140,6 +141,13 @@ void run(Words& words) {
     char names[256] = {};
     const ssize_t size = ::listxattr(words.text(), names, sizeof names);
     return print(call, size);
+  }
+  if (name == "reset-limits") {  // as PAM does
+    struct rlimit limit {};
+    ::getrlimit(RLIMIT_RTTIME, &limit);
+    print("equal", limit.rlim_cur == limit.rlim_max ? 1 : 0);
+    limit.rlim_cur = limit.rlim_max = RLIM_INFINITY;
+    return print(call, ::setrlimit(RLIMIT_RTTIME, &limit));
   }
   if (name == "thread") {
     std::thread([&] { run(words); }).join();

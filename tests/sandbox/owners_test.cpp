@@ -126,6 +126,12 @@ TEST_F(Owners, AllThreadsOfAProcessAreTheSameUser) {
             "setuid 0\nids 1000 1000 1000 0 0 0\nids 1000 1000 1000 0 0 0\n");
 }
 
+TEST_F(Owners, WhoSetsAllLimitsStaysWhoHeIs) {
+  EXPECT_EQ(
+      probe("setgroups 1 42 setuid 1000 reset-limits ids groups"),
+      "setgroups 0\nsetuid 0\nequal 1\nreset-limits 0\nids 1000 1000 1000 0 0 0\ngroups 42\n");
+}
+
 TEST_F(Owners, NewFilesBelongToTheirMaker) {
   EXPECT_EQ(
       probe("mkdir w setresgid 50 50 50 setresuid 1000 1000 1000 umask 027 create w/a new w/b "

@@ -4,6 +4,7 @@
 #include <linux/audit.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include <cstddef>
@@ -77,6 +78,11 @@ constexpr KnownCall kNativeCalls[] = {
     {SYS_execve, Call::execve},
     {SYS_execveat, Call::execveat},
     {SYS_chroot, Call::chroot},
+    {SYS_prlimit64, Call::prlimit},
+#ifdef SYS_setrlimit
+    {SYS_setrlimit, Call::setrlimit},
+    {SYS_getrlimit, Call::getrlimit},
+#endif
 };
 
 #if defined(__x86_64__)
@@ -94,7 +100,7 @@ constexpr KnownCall kI386Calls[] = {
     {203, Call::setreuid},   {204, Call::setregid},   {208, Call::setresuid},
     {210, Call::setresgid},  {215, Call::setfsuid},   {216, Call::setfsgid},
     {206, Call::setgroups},  {11, Call::execve},      {358, Call::execveat},
-    {61, Call::chroot},
+    {61, Call::chroot},      {340, Call::prlimit},    {75, Call::setrlimit},
 };
 #endif
 
@@ -110,17 +116,35 @@ constexpr Architecture kArchitectures[] = {
 #endif
 };
 
-/// Only calls that can make a file are sent: the index of the flags among the arguments, or -1.
-constexpr int flags_argument(Call call) {
-  return call == Call::open ? 1 : call == Call::openat ? 2 : -1;
+constexpr std::uint32_t kMakesFile = O_CREAT | (O_TMPFILE & ~O_DIRECTORY);
+
+/// Some calls are only sent when the lower half of an argument has one of some bits, or is a value.
+struct Condition {
+  int argument;
+  unsigned comparison;
+  std::uint32_t k;
+};
+
+std::optional<Condition> condition_of(Call call) {
+  switch (call) {
+    case Call::open:
+      return Condition{1, BPF_JSET, kMakesFile};
+    case Call::openat:
+      return Condition{2, BPF_JSET, kMakesFile};
+    case Call::prlimit:
+      return Condition{1, BPF_JEQ, RLIMIT_RTTIME};
+    case Call::setrlimit:
+    case Call::getrlimit:
+      return Condition{0, BPF_JEQ, RLIMIT_RTTIME};
+    default:
+      return std::nullopt;
+  }
 }
 
 bool concerns(Supervision supervision, Call call) {
   return supervision == Supervision::owners || call == Call::mknod || call == Call::mknodat ||
          call == Call::chroot;
 }
-
-constexpr std::uint32_t kMakesFile = O_CREAT | (O_TMPFILE & ~O_DIRECTORY);
 
 FilterInstruction statement(unsigned code, std::uint32_t k) {
   return {static_cast<std::uint16_t>(code), 0, 0, k};
@@ -168,10 +192,10 @@ std::vector<FilterInstruction> supervision_filter(Supervision supervision) {
     for (const auto& [number, call] : architecture.calls) {
       if (!concerns(supervision, call)) continue;
       const auto k = static_cast<std::uint32_t>(number);
-      if (const int flags = flags_argument(call); flags >= 0) {
+      if (const std::optional<Condition> condition = condition_of(call)) {
         calls.push_back(unless(BPF_JEQ, k, 4));
-        calls.push_back(load_argument(flags));
-        calls.push_back(unless(BPF_JSET, kMakesFile, 1));
+        calls.push_back(load_argument(condition->argument));
+        calls.push_back(unless(condition->comparison, condition->k, 1));
         calls.push_back(send);
         calls.push_back(allow);
       } else {

@@ -63,6 +63,10 @@ enum class Call : std::uint8_t {
   setgroups,
   execve,
   execveat,
+  // The limit in which the kernel keeps them (CredentialTable).
+  prlimit,
+  setrlimit,
+  getrlimit,
   // Where paths begin.
   chroot,
 };

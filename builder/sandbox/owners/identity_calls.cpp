@@ -1,6 +1,6 @@
 #include "builder/sandbox/owners/identity_calls.h"
 
-#include <limits.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -148,6 +148,18 @@ Answer change_identity(const Request& request, CredentialTable& table) {
   Credentials after = before;
   if (const int error = change(request, after); error != 0) return Answer::error(error);
   return Answer::of(assign(request, table, before, after));
+}
+
+Answer limit_time(const Request& request) {
+  const std::uint64_t old = request.call == Call::prlimit     ? request.word(3)
+                            : request.call == Call::getrlimit ? request.word(1)
+                                                              : 0;
+  if (old == 0) return Answer::result(0);
+  struct rlimit limit {};
+  if (::prlimit(request.thread.id(), RLIMIT_RTTIME, nullptr, &limit) != 0)
+    return Answer::error(errno);
+  limit.rlim_cur = limit.rlim_max;
+  return Answer::of(request.thread.write(old, std::as_bytes(std::span(&limit, 1))));
 }
 
 Answer execute(const Request& request, CredentialTable& table) {

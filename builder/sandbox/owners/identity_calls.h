@@ -9,6 +9,10 @@ namespace strake::sandbox {
 Answer tell_identity(const Request& request, const Credentials& who);
 Answer change_identity(const Request& request, CredentialTable& table);
 
+/// prlimit and its relatives, of the limit that credentials are kept in: it cannot be changed, and
+/// looks as if nothing was in it. PAM sets all limits when a session begins.
+Answer limit_time(const Request& request);
+
 /// execve: a set-user-id program makes its thread its owner.
 Answer execute(const Request& request, CredentialTable& table);
 

@@ -137,6 +137,10 @@ class Supervisor {
       case Call::execve:
       case Call::execveat:
         return execute(request, credentials_);
+      case Call::prlimit:
+      case Call::setrlimit:
+      case Call::getrlimit:
+        return limit_time(request);
       case Call::chroot:
         paths_.roots_may_differ();
         return Answer::proceed();
