@@ -255,6 +255,29 @@ TEST_F(ArchiveContent, ThatExplodesIsRefused) {
   EXPECT_NE(context_refusal(bomb.text), "");
 }
 
+// Case A28: what is compressed otherwise than its media type says.
+TEST_F(ArchiveContent, IsCompressedAsItSays) {
+  using layers::ArchiveCompression;
+  const std::string plain = TarBuilder().file("f", "x").str();
+  base::StringSink zstd;
+  base::WorkerPool pool(1);
+  const auto compressor = layers::make_compressor(oci::Compression::zstd, std::nullopt, zstd, pool);
+  compressor->write(base::bytes_of(plain));
+  compressor->finish();
+  for (const auto& [bytes, said] :
+       {std::pair(plain, ArchiveCompression::gzip), std::pair(plain, ArchiveCompression::zstd),
+        std::pair(zstd.text, ArchiveCompression::gzip),
+        std::pair(zstd.text, ArchiveCompression::none)}) {
+    EXPECT_NE(refusal_of([&] {
+                const auto tar =
+                    layers::make_decompressor(std::make_unique<base::StringSource>(bytes), said);
+                layers().unpack(*tar, diff_id_of(plain));
+              }),
+              "");
+    EXPECT_EQ(stored_trees(), 0U);
+  }
+}
+
 // Case A29: thousands of broken layers in one process cost neither descriptors nor memory.
 TEST_F(ArchiveContent, ThatIsBrokenLeavesNothing) {
   const auto descriptors = [] {

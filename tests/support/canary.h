@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
@@ -37,10 +38,16 @@ class Canary {
     ::chmod((path() / "etc/sub").c_str(), 0711);
     ::setxattr((path() / "secret").c_str(), "user.note", "kept", 4, 0);
     fs::create_directory(top_ / "tmp");
+    if (const char* before = std::getenv("TMPDIR")) temporary_before_ = before;
     ::setenv("TMPDIR", (top_ / "tmp").c_str(), 1);
     before_ = state();
   }
-  ~Canary() { ::unsetenv("TMPDIR"); }
+  ~Canary() {
+    if (temporary_before_.empty())
+      ::unsetenv("TMPDIR");
+    else
+      ::setenv("TMPDIR", temporary_before_.c_str(), 1);
+  }
   Canary(const Canary&) = delete;
   Canary& operator=(const Canary&) = delete;
 
@@ -94,6 +101,7 @@ class Canary {
   }
 
   std::filesystem::path top_;
+  std::string temporary_before_;
   std::string before_;
 };
 
