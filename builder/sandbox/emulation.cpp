@@ -35,7 +35,7 @@ constexpr const char* kPackage = "qemu-user-static";
 
 /// In a root directory of its own, where no interpreter can be found by its path.
 int execute_alone(const void* directory) {
-  if (::chroot(static_cast<const char*>(directory)) != 0 || ::chdir("/") != 0) return 1;
+  if (::chroot(static_cast<const char*>(directory)) != 0) return 1;
   char name[] = "/program";
   char* const argv[] = {name, nullptr};
   char* const env[] = {nullptr};
