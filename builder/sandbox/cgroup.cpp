@@ -128,8 +128,8 @@ bool contains_all(const std::set<std::string>& all, const std::set<std::string>&
 }
 
 /// Moves all processes of a group into a child of it: only a group without any can hand its
-/// controllers on. Done where there is nobody else to be disturbed: in a group of the builder alone,
-/// or the topmost that a container has. False if that is not so, or does not work.
+/// controllers on. Done where there is nobody else to be disturbed: in a group of the builder
+/// alone, or the topmost that a container has. False if that is not so, or does not work.
 bool move_into_leaf(const fs::path& own) {
   const bool topmost = content(own.parent_path() / "cgroup.procs").empty();
   const fs::path leaf = own / kLeaf;
@@ -154,15 +154,22 @@ fs::path unified_parent(const fs::path& group, const std::set<std::string>& want
                       own.native())
         .hint(kDelegate);
   const fs::path control = own / "cgroup.subtree_control";
-  if (contains_all(words_of(control), wanted)) return own;
-  int error = write_value(control, joined(wanted, "+"));
-  if (error == 0) return own;
+  // The kernel takes some controllers (pids) all the same, but then no process into the children.
+  // Only the root of all has no type.
+  const bool occupied =
+      ::access((own / "cgroup.type").c_str(), F_OK) == 0 && !content(own / "cgroup.procs").empty();
+  int error = EBUSY;
+  const auto hand_on = [&] {
+    if (contains_all(words_of(control), wanted)) return true;
+    error = write_value(control, joined(wanted, "+"));
+    return error == 0;
+  };
+  if (!occupied && hand_on()) return own;
   const fs::path beside = own.parent_path();
   if (is_unlimited(own) && contains_all(words_of(beside / "cgroup.subtree_control"), wanted) &&
       ::access((beside / "cgroup.procs").c_str(), W_OK) == 0)
     return beside;
-  if (error == EBUSY && move_into_leaf(own)) error = write_value(control, joined(wanted, "+"));
-  if (error == 0) return own;
+  if (error == EBUSY && move_into_leaf(own) && hand_on()) return own;
   throw unsupported(error == EBUSY ? own.native() + " has processes of its own"
                                    : "control groups are not delegated to this user")
       .note(base::system_error(error, "write", control.native()).what())

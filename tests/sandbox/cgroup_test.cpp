@@ -274,8 +274,9 @@ TEST_F(LimitedStep, SweepsAwayWhatAKilledBuilderLeft) {
   limits.processes = 20;
   need(limits);
   const CgroupPlaces places = find_cgroups();
-  const fs::path parent =
-      places.separate_of("pids") != nullptr ? *places.separate_of("pids") : places.unified.value();
+  if (places.separate_of("pids") == nullptr)
+    GTEST_SKIP() << "with version 2 the place depends on who else is there";
+  const fs::path& parent = *places.separate_of("pids");
   fs::create_directory(parent / "strake-abandoned");
   { const Cgroup group(limits); }
   EXPECT_FALSE(fs::exists(parent / "strake-abandoned"));
