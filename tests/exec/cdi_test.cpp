@@ -263,8 +263,8 @@ TEST_F(RunDevices, AddNodesMountsVariablesAndGroups) {
   spec.uid = 1000;
   spec.gid = 100;
   std::vector<std::string> notes;
-  const auto files = add_devices(std::get<plan::Run>(plan.steps[0].operation), devices, spec,
-                                 [&](const std::string& line) { notes.push_back(line); });
+  const auto files = add_devices(std::get<plan::Run>(plan.steps[0].operation).devices, devices,
+                                 spec, [&](const std::string& line) { notes.push_back(line); });
   EXPECT_THAT(spec.env, ElementsAre("A=1", "GPU=0", "DRIVER=6"));
   EXPECT_THAT(spec.groups, ElementsAre(44));
   ASSERT_EQ(spec.mounts.size(), 3U);
@@ -296,7 +296,7 @@ TEST_F(RunDevices, AreRefusedIfTheHostHasSomethingElse) {
     const DeviceTable devices = table(plan);
     sandbox::Spec spec;
     try {
-      (void)add_devices(std::get<plan::Run>(plan.steps[0].operation), devices, spec,
+      (void)add_devices(std::get<plan::Run>(plan.steps[0].operation).devices, devices, spec,
                         [](const std::string&) {});
     } catch (const Error& error) {
       return error.what();
