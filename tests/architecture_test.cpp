@@ -175,6 +175,8 @@ const std::vector<Forbidden> kForbidden = {
      .only_in = {"layers/archive/", "layers/snapshot/", "builder/exec/", "builder/output/"},
      .allowed = {{"layers/snapshot/layer_writer.cpp", "a tree of ours in the making, 0700"},
                  {"layers/snapshot/mount_stack.cpp", "trees and mount points of our own store"},
+                 {"layers/snapshot/copied_roots.cpp", "directories of our own store"},
+                 {"layers/snapshot/root_tree.cpp", "directories of our own store"},
                  {"builder/exec/agent_proxy.cpp", "a fresh directory of ours, in our own store"},
                  {"builder/exec/cache_mounts.cpp", "directories of our own store, 0700"},
                  {"builder/exec/step_runner.cpp", "the upper directory, in our own store"},

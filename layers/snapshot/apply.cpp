@@ -220,7 +220,7 @@ void LayerUnpacker::add_hard_link(const TarEntry& entry, const Directory& parent
   struct ::stat status;
   if (!from || ::fstatat(from->fd, target.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
     throw refused;
-  if (S_ISDIR(status.st_mode) || is_whiteout(status)) throw refused;
+  if (S_ISDIR(status.st_mode) || is_whiteout(from->fd, target.c_str(), status)) throw refused;
   if (!options_.overlay_form && !made_.contains(join_path(from->path, target))) throw refused;
   if (from->path == parent.path && target == name) throw refused;
 

@@ -132,7 +132,7 @@ auto LayerDirectories::find(std::string_view wanted, Missing missing, struct tim
         start();
         continue;
       }
-      if (!overlay_form_ || !is_whiteout(status))
+      if (!overlay_form_ || !is_whiteout(current, name.c_str(), status))
         throw Error(ErrorCode::corrupt, base::quoted(child) + " is not a directory");
       // Removed from the lower layers and made anew in this one.
       if (missing == Missing::tell) return std::nullopt;

@@ -19,6 +19,8 @@ using base::system_error;
 
 namespace {
 
+constexpr const char* kWhiteoutXattr = "user.overlay.whiteout";
+
 mode_t device_type(EntryType type) {
   return type == EntryType::block_device ? S_IFBLK : S_IFCHR;
 }
@@ -172,8 +174,26 @@ void NodeMaker::make_opaque(int directory, const std::string& path) const {
     throw system_error(errno, "make opaque", path);
 }
 
+bool is_whiteout(int parent, const char* name, const struct ::stat& status) noexcept {
+  if (is_whiteout(status)) return true;
+  if (!S_ISREG(status.st_mode) || status.st_size != 0) return false;
+  const FileDescriptor file(::openat(parent, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+  return file && ::fgetxattr(file.get(), kWhiteoutXattr, nullptr, 0) >= 0;
+}
+
+// Overlayfs lets nobody make a whiteout through it: a store in a container is often on one.
 int create_whiteout(int parent, const std::string& name) noexcept {
-  return ::mknodat(parent, name.c_str(), S_IFCHR, ::makedev(0, 0)) == 0 ? 0 : errno;
+  if (::mknodat(parent, name.c_str(), S_IFCHR, ::makedev(0, 0)) == 0) return 0;
+  if (errno != EPERM) return errno;
+  constexpr int kFlags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+  const FileDescriptor file(::openat(parent, name.c_str(), kFlags, 0400));
+  if (!file) return errno;
+  if (::fsetxattr(file.get(), kWhiteoutXattr, "y", 1, 0) == 0 &&
+      ::fsetxattr(parent, kWhiteoutsXattr, "y", 1, 0) == 0)
+    return 0;
+  const int error = errno;
+  ::unlinkat(parent, name.c_str(), 0);
+  return error;
 }
 
 }  // namespace strake::layers

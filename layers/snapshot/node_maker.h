@@ -61,7 +61,13 @@ class NodeMaker {
 inline bool is_whiteout(const struct ::stat& status) {
   return S_ISCHR(status.st_mode) && status.st_rdev == 0;
 }
-/// Returns 0 or errno.
+/// The same of the entry `name` of the directory `parent`, or of what stands for such a device
+/// where it cannot be made: an empty file with the attribute user.overlay.whiteout, in a directory
+/// with the attribute kWhiteoutsXattr.
+bool is_whiteout(int parent, const char* name, const struct ::stat& status) noexcept;
+inline constexpr const char* kWhiteoutsXattr = "user.overlay.whiteouts";
+
+/// Makes one or the other; `parent` is open for reading. Returns 0 or errno.
 int create_whiteout(int parent, const std::string& name) noexcept;
 
 }  // namespace strake::layers

@@ -37,27 +37,22 @@ class Marks {
 
   void drop_idle(int upper) {
     stack_.push(open_directory(upper, ".", ""));
-    levels_.push_back(subdirectories(stack_.top(), ""));
+    levels_.push_back({subdirectories(stack_.top(), ""), false});
     std::string path;
     while (!levels_.empty()) {
-      if (levels_.back().empty()) {
+      Level& level = levels_.back();
+      if (level.names.empty()) {
         levels_.pop_back();
         if (!levels_.empty()) stack_.pop(path);
         path = std::string(split_path(path).first);
         continue;
       }
-      const std::string name = std::move(levels_.back().back());
-      levels_.back().pop_back();
-      std::string child = join_path(path, name);
-      FileDescriptor directory = open_directory(stack_.top(), name.c_str(), child);
-      char value = 0;
-      const bool marked =
-          ::fgetxattr(directory.get(), opaque_xattr(xattrs_), &value, 1) == 1 && value == 'y';
-      if (marked && !is_there_below(child) &&
-          ::fremovexattr(directory.get(), opaque_xattr(xattrs_)) != 0)
-        throw system_error(errno, "change the attributes of", child);
-      if (marked) continue;  // inside of it there are no marks
-      levels_.push_back(subdirectories(directory.get(), child));
+      std::string child = join_path(path, level.names.back());
+      FileDescriptor directory = open_directory(stack_.top(), level.names.back().c_str(), child);
+      level.names.pop_back();
+      const bool hidden = level.hidden;
+      const bool hides = keep_or_drop(directory.get(), child, hidden);
+      levels_.push_back({subdirectories(directory.get(), child), hidden || hides});
       stack_.push(std::move(directory));
       path = std::move(child);
     }
@@ -68,6 +63,21 @@ class Marks {
     FileDescriptor directory(::openat(parent, name, kDirectoryFlags));
     if (!directory) throw system_error(errno, "open directory", path);
     return directory;
+  }
+
+  struct Level {
+    std::vector<std::string> names;  // still to be visited
+    bool hidden;                     // nothing of the trees below shows here
+  };
+
+  /// Whether the directory hides something: else its mark, if it has one, is taken off.
+  bool keep_or_drop(int directory, const std::string& path, bool hidden) const {
+    char value = 0;
+    if (::fgetxattr(directory, opaque_xattr(xattrs_), &value, 1) != 1 || value != 'y') return false;
+    if (!hidden && is_there_below(path)) return true;
+    if (::fremovexattr(directory, opaque_xattr(xattrs_)) != 0)
+      throw system_error(errno, "change the attributes of", path);
+    return false;
   }
 
   static std::vector<std::string> subdirectories(int directory, const std::string& path) {
@@ -106,7 +116,7 @@ class Marks {
   std::span<const std::filesystem::path> trees_;
   XattrNamespace xattrs_;
   DirectoryStack stack_;
-  std::vector<std::vector<std::string>> levels_;  // still to be visited, by depth
+  std::vector<Level> levels_;  // by depth
 };
 
 }  // namespace

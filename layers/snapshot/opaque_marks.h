@@ -8,8 +8,9 @@
 namespace strake::layers {
 
 /// Takes opaque marks off directories of the upper tree `upper` (open for reading) that hide
-/// nothing of the trees below it. Overlayfs also marks a new directory that was moved into one of a
-/// lower layer; a layer must not depend on the way in which its directories were made.
+/// nothing of the trees below it, or nothing that another one does not hide already. Overlayfs also
+/// marks a new directory that was moved into one of a lower layer; a layer must not depend on the
+/// way in which its directories were made.
 ///
 /// Looks at directories only, and at what is below only for those that are marked. Throws
 /// Error(system).

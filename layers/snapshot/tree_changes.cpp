@@ -130,25 +130,29 @@ TreeChanges::Group* TreeChanges::group_of(const FileMark& mark) {
   return group != groups_.end() && group->inode == mark.inode ? &*group : nullptr;
 }
 
-/// Decides which names of a file that had several are files of their own now.
+/// Decides which names of a file that had several are files of their own now. As many names as
+/// before: those that are new were there under another name. More: they are links to an old one.
 void TreeChanges::resolve(const Group& group) {
   const std::vector<std::uint32_t>& kept = group.kept;
-  std::vector<std::uint32_t> first_and_added(kept.begin(), kept.begin() + (kept.empty() ? 0 : 1));
-  first_and_added.insert(first_and_added.end(), group.added.begin(), group.added.end());
+  const bool renamed = kept.size() + group.added.size() <= group.before;
   // That a name came or went sets the ctime too.
   const bool only_touched = group.touched && kept.size() == group.before && group.added.empty();
-  if (group.changed || only_touched) {
-    // The content or metadata: every name was copied up by itself; new names are links to one.
-    make_file(first_and_added, false);
-    for (std::size_t i = 1; i < kept.size(); ++i) make_file({kept[i]}, true);
-  } else if (group.added.empty()) {
-    return;  // some names were removed, at most
-  } else if (kept.size() + group.added.size() <= group.before) {
-    // Renamed: what keeps its name is as it was.
-    make_file(group.added, !kept.empty());
-  } else {
-    make_file(first_and_added, kept.size() > 1);
+  const bool changed = group.changed || only_touched;
+  if (!changed && group.added.empty()) return;  // some names were removed, at most
+
+  std::vector<std::uint32_t> added = group.added;
+  if (!renamed && !kept.empty()) added.insert(added.begin(), kept.front());
+  // What keeps the inode comes first; what has not changed keeps it anyhow.
+  bool is_free = changed || kept.empty();
+  if (changed) {
+    for (std::size_t i = renamed ? 0 : 1; i < kept.size(); ++i) {
+      make_file({kept[i]}, !is_free);
+      is_free = false;
+    }
+  } else if (!renamed) {
+    is_free = kept.size() == 1;
   }
+  if (!added.empty()) make_file(added, !is_free);
 }
 
 void TreeChanges::make_file(const std::vector<std::uint32_t>& names, bool separate) {

@@ -56,6 +56,10 @@ bool TreeEntries::describe(TreeEntry& entry) {
   entry.content.reset();
   entry.whiteout = walk_.is_whiteout();
   entry.opaque = false;
+  if (entry.whiteout) {
+    tar.type = EntryType::character_device;  // also where a file stands for it
+    return true;
+  }
   switch (status.st_mode & S_IFMT) {
     case S_IFREG:
       describe_file(entry);
@@ -80,7 +84,7 @@ bool TreeEntries::describe(TreeEntry& entry) {
       tar.type = S_ISCHR(status.st_mode) ? EntryType::character_device : EntryType::block_device;
       tar.device_major = gnu_dev_major(status.st_rdev);
       tar.device_minor = gnu_dev_minor(status.st_rdev);
-      return entry.whiteout || !tar.is_overlay_whiteout();
+      return !tar.is_overlay_whiteout();
     default:
       return false;  // sockets mean nothing without the process that made them
   }

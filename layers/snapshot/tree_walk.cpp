@@ -25,15 +25,17 @@ bool is_overlay_xattr(std::string_view name) {
 
 }  // namespace
 
-bool read_tree_xattrs(int fd, const std::string& subject, XattrNamespace space,
-                      std::vector<base::Xattr>& xattrs) {
+TreeMarks read_tree_xattrs(int fd, const std::string& subject, XattrNamespace space,
+                           std::vector<base::Xattr>& xattrs) {
   xattrs = base::xattrs_of(fd, subject);
   const std::string_view opaque_name = opaque_xattr(space);
-  const bool opaque = std::ranges::any_of(xattrs, [&](const base::Xattr& xattr) {
-    return xattr.first == opaque_name && xattr.second == "y";
-  });
+  TreeMarks marks;
+  for (const auto& [name, value] : xattrs) {
+    marks.opaque |= name == opaque_name && value == "y";
+    marks.whiteout_files |= name == kWhiteoutsXattr;
+  }
   std::erase_if(xattrs, [](const base::Xattr& xattr) { return is_overlay_xattr(xattr.first); });
-  return opaque;
+  return marks;
 }
 
 TreeWalk::TreeWalk(int root, XattrNamespace xattrs, bool overlay_form)
@@ -41,8 +43,15 @@ TreeWalk::TreeWalk(int root, XattrNamespace xattrs, bool overlay_form)
   // A descriptor of our own: another walk may go on at the same time over the caller's.
   FileDescriptor directory(::openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!directory) throw system_error(errno, "open", "layer tree");
-  root_opaque_ = read_tree_xattrs(directory.get(), "/", space_, xattrs_);
+  root_opaque_ = read_directory_xattrs(directory.get(), "/");
   enter(std::move(directory));
+}
+
+/// Whether it is marked opaque.
+bool TreeWalk::read_directory_xattrs(int directory, const std::string& path) {
+  const TreeMarks marks = read_tree_xattrs(directory, path, space_, xattrs_);
+  has_whiteout_files_ = marks.whiteout_files;
+  return marks.opaque;
 }
 
 void TreeWalk::enter(FileDescriptor directory) {
@@ -55,10 +64,12 @@ auto TreeWalk::list(int directory) const -> std::vector<Name> {
   base::DirectoryReader reader(directory);
   while (const ::dirent64* entry = reader.next()) {
     bool whiteout = false;
-    if (overlay_form_ && (entry->d_type == DT_CHR || entry->d_type == DT_UNKNOWN)) {
+    if (overlay_form_ && (entry->d_type == DT_CHR || entry->d_type == DT_UNKNOWN ||
+                          (has_whiteout_files_ && entry->d_type == DT_REG))) {
       struct ::stat status;
       whiteout = ::fstatat(directory, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-                 layers::is_whiteout(status);
+                 (has_whiteout_files_ ? layers::is_whiteout(directory, entry->d_name, status)
+                                      : layers::is_whiteout(status));
     }
     names.push_back({entry->d_name, whiteout});
   }
@@ -90,7 +101,7 @@ bool TreeWalk::next() {
   if (S_ISDIR(status_.st_mode)) {
     entering_ = FileDescriptor(::openat(stack_.top(), entry.name.c_str(), kDirectoryFlags));
     if (!entering_) throw system_error(errno, "open directory", path_);
-    opaque_ = read_tree_xattrs(entering_.get(), path_, space_, xattrs_);
+    opaque_ = read_directory_xattrs(entering_.get(), path_);
   }
   return true;
 }

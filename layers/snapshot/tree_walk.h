@@ -57,6 +57,7 @@ class TreeWalk {
   };
 
   void enter(base::FileDescriptor directory);
+  bool read_directory_xattrs(int directory, const std::string& path);
   std::vector<Name> list(int directory) const;
 
   XattrNamespace space_;
@@ -68,11 +69,17 @@ class TreeWalk {
   bool whiteout_ = false;
   bool opaque_ = false, root_opaque_ = false;
   std::vector<base::Xattr> xattrs_;
-  base::FileDescriptor entering_;  // the directory that is the current entry
+  bool has_whiteout_files_ = false;  // the directory whose attributes were read last
+  base::FileDescriptor entering_;    // the directory that is the current entry
 };
 
-/// All attributes of an open file but overlayfs' own, sorted; whether it is marked opaque.
-bool read_tree_xattrs(int fd, const std::string& subject, XattrNamespace space,
-                      std::vector<base::Xattr>& xattrs);
+/// Marks that are attributes of a file or directory.
+struct TreeMarks {
+  bool opaque = false;
+  bool whiteout_files = false;  // there are some in it: see is_whiteout()
+};
+/// All attributes of an open file but overlayfs' own, sorted, and what those say.
+TreeMarks read_tree_xattrs(int fd, const std::string& subject, XattrNamespace space,
+                           std::vector<base::Xattr>& xattrs);
 
 }  // namespace strake::layers

@@ -18,6 +18,7 @@
 #include "layers/snapshot/diff.h"
 #include "layers/snapshot/root_tree.h"
 #include "tests/snapshot/store_fixture.h"
+#include "tests/support/overlay_mount.h"
 
 namespace strake::layers {
 namespace {
@@ -238,6 +239,37 @@ TEST_F(CopiedRootTest, OverlaysMarksOfAStepMeanNothing) {
   ASSERT_EQ(::setxattr((path_of(root) / "d").c_str(), "trusted.overlay.opaque", "y", 1, 0), 0);
   const base::TempDirectory upper = root.take_upper();
   EXPECT_FALSE(test::is_opaque_at(upper.path() / "tree/d"));
+}
+
+TEST_F(CopiedRootTest, AStoreOnAnOverlayHasWhiteoutsThatAreFiles) {
+  const fs::path lower = top() / "lower";
+  fs::create_directory(lower);
+  const test::OverlayMount container(lower, top() / "container");
+  const fs::path path =
+      "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(container.fd()) + "/store";
+  const Store inner = Store::open(path);
+  const BlobStore blobs(inner);
+  const LayerStore trees(inner, blobs);
+  base::StringSource source(base_tar());
+  const oci::Layer base = trees.unpack(source, diff_id_of(base_tar()));
+  const auto step = [](const fs::path& r) {
+    fs::remove(r / "f");
+    fs::remove_all(r / "d");
+  };
+
+  RootTree root(inner, trees, std::vector{base.diff_id}, Writable::yes);
+  EXPECT_TRUE(root.is_copied());  // overlayfs takes no upper directory there
+  step(path_of(root));
+  const oci::Layer layer = trees.adopt(root.take_upper(), {});
+  EXPECT_EQ(layer.diff_id, diff_id_of(expect_same({unpack(base_tar()).diff_id}, step)));
+  EXPECT_FALSE(test::is_whiteout_at(trees.tree_path(layer.diff_id) / "f"));
+
+  // Both ways back: the same tar, and the same files.
+  base::StringSink tar;
+  trees.write_tar(layer.diff_id, tar);
+  EXPECT_EQ(diff_id_of(tar.text), layer.diff_id);
+  const RootTree again(inner, trees, std::vector{base.diff_id, layer.diff_id}, Writable::no);
+  EXPECT_EQ(again.root().list(""), (std::vector<std::string>{"one", "s", "two"}));
 }
 
 // ---- random steps -------------------------------------------------------------------------------
