@@ -351,7 +351,7 @@ class RandomStep {
       }
       case 11: {
         const std::string name = changeable();
-        const mode_t mode = 0400 | below(04000);
+        const mode_t mode = 0400 | below(02000);  // mv by copying inherits setgid
         return did("chmod " + name, [&](const fs::path& r) { ::chmod((r / name).c_str(), mode); });
       }
       case 12: {
