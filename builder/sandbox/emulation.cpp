@@ -30,8 +30,7 @@ constexpr const char* kHostEntries = "/proc/sys/fs/binfmt_misc";
 constexpr std::size_t kMaxEntryBytes = 64 << 10;
 constexpr const char* kPackage = "qemu-user-static";
 
-// ---- Trying
-// --------------------------------------------------------------------------------------
+// ---- Trying ------------------------------------------------------------------------------------
 
 /// In a root directory of its own, where no interpreter can be found by its path.
 int execute_alone(const void* directory) {
@@ -63,8 +62,7 @@ bool own_instances_work() {
   return works;
 }
 
-// ---- Looking
-// -------------------------------------------------------------------------------------
+// ---- Looking -----------------------------------------------------------------------------------
 
 bool host_serves(const Architecture& architecture) {
   std::error_code error;
@@ -107,8 +105,7 @@ bool is_narrow_kind(std::string_view architecture) {
          (native_architecture() == "arm64" && architecture == "arm");
 }
 
-// ---- Saying
-// --------------------------------------------------------------------------------------
+// ---- Saying ------------------------------------------------------------------------------------
 
 Error cannot_run(std::string_view architecture, const std::string& why) {
   return Error(ErrorCode::unsupported, "cannot run " + std::string(architecture) +

@@ -38,7 +38,7 @@ contains "a hint at the build platform" "$(cat log)" 'FROM --platform=$BUILDPLAT
 
 # An image that is for one platform only is taken whatever was asked for, as docker does.
 "$strake" build --progress quiet --platform linux/arm64 -t "$registry/lone:1" --push app >/dev/null
-printf 'FROM %s\nRUN cat /machine\n' "$registry/lone:1" >Dockerfile.lone
+printf 'FROM %s\nRUN uname -m\n' "$registry/lone:1" >Dockerfile.lone
 STRAKE_ROOT=$work/lone check "a lone image of another platform" "$strake" build --progress plain -f Dockerfile.lone app
 contains "runs as what it is" "$(cat check.log)" "of linux/arm64 in stage"
 
@@ -46,7 +46,7 @@ contains "runs as what it is" "$(cat check.log)" "of linux/arm64 in stage"
 cat >Dockerfile.arm <<END
 FROM --platform=linux/arm64 $image
 COPY Dockerfile /
-RUN cat /machine
+RUN uname -m
 END
 requests() { count ' HTTP/1' "$work/registry/log"; }
 before=$(requests)

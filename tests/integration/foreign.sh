@@ -73,8 +73,12 @@ FROM scratch
 ARG TARGETPLATFORM
 COPY $TARGETPLATFORM/busybox /bin/busybox
 RUN ["/bin/busybox", "--install", "-s", "/bin"]
-RUN uname -m > /machine && echo "$TARGETPLATFORM runs on $(cat /machine)" && busybox true \
+RUN echo "$TARGETPLATFORM runs on $(uname -m)" && busybox true \
  && printf '#!/bin/sh\necho a script\n' > /script && chmod 755 /script && /script
-CMD ["cat", "/machine"]
+RUN mkdir /owned && touch /owned/file && ln -s file /owned/link && chown -R 123:45 /owned \
+ && chown -h 7:8 /owned/link && chmod 4750 /owned/file && mv /script /owned
+USER 123:45
+RUN id -u > /owned/by && chmod 600 /owned/by
+USER 0
 END
 }
