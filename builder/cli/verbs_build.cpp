@@ -255,11 +255,11 @@ void set_context(BuildCommand& command, const std::string& operand) {
 
 Command parse_build(VerbContext& context) {
   BuildWords words;
+  StepOptions steps;
   OptionSet options("build", "PATH | URL | -",
                     "Builds an image from a Dockerfile and the files in PATH, of a git repository\n"
                     "or archive at URL, or of an archive on stdin.");
   declare(options, words);
-  StepOptions steps;
   steps.declare(options);
   BuildCommand command;
   context.add_isolation_option(options);
