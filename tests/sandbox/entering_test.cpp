@@ -44,7 +44,7 @@ bool become_nobody() {
 class Entering : public testing::Test {
  protected:
   void SetUp() override {
-    if (::geteuid() != 0 || !has_capability(own_capabilities(), 21))
+    if (!is_first_user_namespace() || !has_capability(own_capabilities(), 21))
       GTEST_SKIP() << "needs root, to become nobody";
     temporary_ = base::TempDirectory(fs::temp_directory_path(), "strake-entering-");
     ASSERT_EQ(::chown(temporary_.path().c_str(), kNobody, kNobody), 0);
