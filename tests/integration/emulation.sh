@@ -59,6 +59,8 @@ equal "and nothing was asked of the registry" "$(requests)" "$before"
 sed '/^RUN/d' Dockerfile.arm >Dockerfile.copy
 check "COPY needs no emulator" \
   env STRAKE_ROOT="$work/empty" PATH=/nowhere "$strake" build -f Dockerfile.copy app
+STRAKE_ISOLATION=chroot STRAKE_ROOT=$work/chroot refused 5 "a plain chroot cannot have an emulator of its own" \
+  "register qemu-user on the host" "$strake" build -f Dockerfile.arm app
 
 # Namespaces of ours cannot have a binfmt_misc: as a kernel before 6.7 would say.
 if unshare --user --map-root-user --mount bash -c 'mount -t binfmt_misc binfmt_misc /mnt' 2>/dev/null; then
@@ -80,6 +82,7 @@ END
     env PATH=/nowhere "$strake" build --progress plain -f Dockerfile.arm app; }
   STRAKE_ROOT=$work/outer check "an emulator of the host's is used" outer FP
   contains "and named" "$(cat check.log)" "(the host's binfmt_misc)"
+  STRAKE_ISOLATION=chroot STRAKE_ROOT=$work/outer3 check "on the chroot rung too" outer FP
   STRAKE_ROOT=$work/outer2 refused 5 "but not without the flag F: images do not have it" "qemu-user-static" outer P
 fi
 host_unchanged
