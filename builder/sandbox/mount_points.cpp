@@ -104,6 +104,7 @@ FileDescriptor MountPoints::make(const std::string& path, bool is_directory) {
   while (missing > 0 && !tree_.lstat(levels[missing - 1])) --missing;
   const std::string nearest = missing == 0 ? "/" : levels[missing - 1];
   note_copy_up(nearest);
+  touched_.push_back(nearest);
   parents_.push_back(tree_.open(nearest, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
 
   FileDescriptor made;

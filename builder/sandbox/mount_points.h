@@ -37,6 +37,9 @@ class MountPoints {
   /// What was made so far stays.
   void keep_all() noexcept { stubs_.clear(); }
 
+  /// Directories of the tree that something is made in: their ctime is not the step's.
+  const std::vector<std::string>& touched() const noexcept { return touched_; }
+
   /// To be called when no process of the step lives any more; then the tree must not be used for
   /// further changes. Logs what cannot be undone.
   void remove() noexcept;
@@ -63,6 +66,7 @@ class MountPoints {
   base::RootedDirectory tree_;
   std::optional<base::RootedDirectory> upper_;
   std::vector<base::FileDescriptor> parents_;
+  std::vector<std::string> touched_;
   std::vector<Stub> stubs_;                    // in the order they were made
   std::map<std::string, CopiedUp> copied_up_;  // by path; parents sort before their children
 };

@@ -45,6 +45,10 @@ class RootAssembly {
   void describe(ChildPlan& plan) const;
   /// The root of what the step sees as /dev/pts.
   int terminals() const noexcept { return terminals_; }
+  /// See ExitStatus::touched.
+  const std::vector<std::string>& touched() const noexcept {
+    return trees_.front().points.touched();
+  }
   /// What the operation of this index mounts, for messages.
   const std::string& target_of(std::size_t operation) const { return targets_.at(operation); }
 

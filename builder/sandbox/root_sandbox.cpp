@@ -135,6 +135,7 @@ ExitStatus RootSandbox::run(const Spec& spec, base::ByteSink& output, std::stop_
     return root.target_of(static_cast<std::size_t>(index));
   });
   add_limits_met(status, group, machine);
+  status.touched = root.touched();
   return status;
 }
 
