@@ -212,6 +212,10 @@ TEST_F(Owners, PathsBeginAtTheRootOfTheProcess) {
             "open 0\nchown 0\n/link 5:6 100644 0,0\n5:6\n");
 }
 
+TEST_F(Owners, TheOutputOfAStepCanBeGivenAway) {
+  EXPECT_EQ(output_of("chown 1000 /dev/stdout /proc/self/fd/2 && echo done"), "done\n");
+}
+
 TEST_F(Owners, ManyProcessesAtOnceGetTheirOwnAnswers) {
   EXPECT_EQ(output_of("mkdir t; for i in 1 2 3 4 5 6 7 8; do (for j in 1 2 3 4 5 6 7 8 9 10; do "
                       "touch t/$i-$j; chown $i:$j t/$i-$j; done) & done; wait;"

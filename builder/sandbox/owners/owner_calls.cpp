@@ -26,7 +26,11 @@ struct Target {
   int flags = 0;           // AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW
 };
 
-int open_target(const StepThread& thread, const Target& target, FileDescriptor& file) {
+/// The kernel can look at everything by itself, but not change its owner.
+enum class Purpose { look, change };
+
+int open_target(const StepThread& thread, const Target& target, Purpose purpose,
+                FileDescriptor& file) {
   std::string path;
   if (target.path != 0)
     if (const int error = thread.read_path(target.path, path); error != 0) return error;
@@ -36,7 +40,10 @@ int open_target(const StepThread& thread, const Target& target, FileDescriptor& 
                : ENOENT;
   const LastSymlink symlink =
       (target.flags & AT_SYMLINK_NOFOLLOW) != 0 ? LastSymlink::keep : LastSymlink::follow;
-  return thread.open(target.directory, path, symlink, file);
+  const int error = thread.open(target.directory, path, symlink, file);
+  if (error != 0 && purpose == Purpose::change)
+    return thread.open_own_descriptor(target.directory, path, file);
+  return error;
 }
 
 struct Change {
@@ -120,7 +127,8 @@ Answer change_owner(const Request& request, const Credentials& who) {
   const auto [target, uid, gid] = change_of(request);
   OwnedFile owned;
   if ((uid == kUnchanged && gid == kUnchanged) ||
-      open_target(request.thread, target, owned.file) != 0 || look_up_owner(owned) != 0)
+      open_target(request.thread, target, Purpose::change, owned.file) != 0 ||
+      look_up_owner(owned) != 0)
     return Answer::proceed();  // the kernel knows the error
   const struct ::stat before = owned.seen();
   if (const int error = check_change_of_owner(who, before.st_uid, before.st_gid, uid, gid);
@@ -142,7 +150,7 @@ Answer change_owner(const Request& request, const Credentials& who) {
 
 Answer report_status(const Request& request) {
   OwnedFile owned;
-  if (open_target(request.thread, target_of_stat(request), owned.file) != 0 ||
+  if (open_target(request.thread, target_of_stat(request), Purpose::look, owned.file) != 0 ||
       look_up_owner(owned) != 0 || !owned.recorded || !request.still_waits())
     return Answer::proceed();
   return request.call == Call::statx ? write_statx(request, owned) : write_stat(request, owned);
@@ -153,8 +161,8 @@ Answer list_attributes(const Request& request) {
   if (request.call == Call::llistxattr) target.flags = AT_SYMLINK_NOFOLLOW;
   if (request.call == Call::flistxattr) target = {request.integer(0), 0, 0};
   OwnedFile owned;
-  if (open_target(request.thread, target, owned.file) != 0 || look_up_owner(owned) != 0 ||
-      !owned.recorded)
+  if (open_target(request.thread, target, Purpose::look, owned.file) != 0 ||
+      look_up_owner(owned) != 0 || !owned.recorded)
     return Answer::proceed();
   std::vector<char> names(XATTR_LIST_MAX);
   const ssize_t size = ::listxattr(DescriptorName(owned.file).c_str(), names.data(), names.size());

@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <charconv>
 #include <climits>
 #include <cstdio>
 #include <cstdlib>
@@ -116,6 +117,24 @@ int StepThread::open(int directory, const std::string& path, LastSymlink symlink
   FileDescriptor start;
   if (const int error = open_start(directory, path, start); error != 0) return error;
   return open_path(start.get(), path.c_str(), symlink == LastSymlink::keep ? O_NOFOLLOW : 0, file);
+}
+
+int StepThread::open_own_descriptor(int directory, const std::string& path,
+                                    FileDescriptor& file) const {
+  std::array<char, 64> target;
+  std::string_view name = path;
+  if (FileDescriptor link; open(directory, path, LastSymlink::keep, link) == 0) {
+    const ssize_t size = ::readlinkat(link.get(), "", target.data(), target.size());
+    if (size > 0) name = std::string_view(target.data(), static_cast<std::size_t>(size));
+  }
+  for (const std::string_view folder : {"/proc/self/fd/", "/dev/fd/"}) {
+    int descriptor = -1;
+    if (!name.starts_with(folder)) continue;
+    const char* end = name.data() + name.size();
+    const auto parsed = std::from_chars(name.data() + folder.size(), end, descriptor);
+    if (parsed.ptr == end && descriptor >= 0) return open_descriptor(descriptor, file);
+  }
+  return ENOENT;
 }
 
 int StepThread::open_parent(int directory, const std::string& path, FileDescriptor& parent,

@@ -64,6 +64,8 @@ class StepThread {
   int open_descriptor(int descriptor, base::FileDescriptor& file) const noexcept;
   int open(int directory, const std::string& path, LastSymlink symlink,
            base::FileDescriptor& file) const;
+  /// For what open() cannot, since it would go through /proc/self: /dev/stdout, /dev/fd/3.
+  int open_own_descriptor(int directory, const std::string& path, base::FileDescriptor& file) const;
   /// The directory that `path` names something in, and that name: EINVAL if it is "." or "..", or
   /// not there.
   int open_parent(int directory, const std::string& path, base::FileDescriptor& parent,
