@@ -95,11 +95,11 @@ void declare(OptionSet& options, BuildWords& words) {
   options.list("--ssh", "default|ID[=SOCKET]", words.agents,
                "ssh agent for RUN --mount=type=ssh (repeatable)");
   options.list("--allow", "RIGHT", words.allow,
-               "Grant RUN more: security.insecure, network.host, device[=NAME] (repeatable)");
+               "Grant RUN security.insecure, network.host, device[=NAME] (repeatable)");
   options.text("--jobs", "N", words.jobs, "Steps that run at once (default: processors)");
   options.flag("--dry-run", words.dry_run, "Print what would be done, and do nothing");
   options.text("--on-error", "WHAT", words.on_error,
-               "When a RUN fails: stop, or shell to look around there (default: stop)");
+               "When a RUN fails: stop (the default), or shell to look around there");
   options.flag("--explain-cache", words.explain_cache,
                "Say for each step that is not cached what changed");
 

@@ -212,8 +212,8 @@ TEST(Arguments, MisspelledWordsGetASuggestion) {
 }
 
 TEST(Arguments, RefusesWhatItCannotHonour) {
-  for (const char* flag : {"--cache-from", "--cache-to", "--memory", "-m", "--cpu-quota",
-                           "--attest", "--annotation", "--ulimit", "--shm-size", "--squash"})
+  for (const char* flag : {"--cache-from", "--cache-to", "--cgroup-parent", "--attest", "--annotation",
+                           "--squash"})
     EXPECT_THAT(refusal({"build", flag, "x", "."}),
                 HasSubstr("flag \"" + std::string(flag) + "\" is not supported: "));
   EXPECT_THAT(refusal({"build", "--squash=true", "."}), HasSubstr("\"--squash\" is not supported"));

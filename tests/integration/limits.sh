@@ -60,7 +60,7 @@ contains "no filter" "$(shown --security-opt seccomp=unconfined | tr -d '\t')" "
 contains "no new privileges" "$(shown --security-opt no-new-privileges | tr -d '\t')" "NoNewPrivs:1"
 contains "the name of the host" "$(shown --hostname box)" " box"
 refused 2 "an unknown capability" "did you mean SYS_ADMIN?" "$strake" build --cap-add SYS_ADMN context
-refused 5 "a profile that is not had" "one profile" "$strake" build --security-opt seccomp=x context
+refused 2 "a profile that is not had" "one profile" "$strake" build --security-opt seccomp=x context
 
 # ---- The cache ----
 dockerfile 'RUN true'
