@@ -1,6 +1,7 @@
 #include <fcntl.h>
 
 #include <filesystem>
+#include <system_error>
 
 #include "builder/exec/tree_copy.h"
 #include "builder/output/output_file.h"
@@ -38,7 +39,9 @@ void write_files(const AssembledImage& image, base::ByteSink& to, Machine& machi
 /// The same into a directory of the user.
 void unpack_files(const AssembledImage& image, const std::filesystem::path& directory,
                   Machine& machine, LayerFetcher& fetcher) {
-  std::filesystem::create_directories(directory);
+  std::error_code error;
+  std::filesystem::create_directories(directory, error);
+  if (error) throw base::system_error(error.value(), "create", directory.string());
   const base::FileDescriptor root(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (!root) throw base::system_error(errno, "open", directory.string());
   unpack_stream([&](base::ByteSink& sink) { write_files(image, sink, machine, fetcher); },
