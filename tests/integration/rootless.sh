@@ -70,6 +70,23 @@ by_itself "" home "$strake" images >/dev/null || fail "images"
 check "prune removes what the range owns" by_itself nobody:1000000:65536 ranges "$strake" prune --images --force
 equal "and leaves no layer" "$(ls "$work/as-ranges/.local/share/strake/layers")" ""
 
+# Where parts of /proc are covered, as in containers, a step cannot have its own.
+cat >"$context/Dockerfile.proc" <<'END_OF_FILE'
+FROM scratch
+COPY busybox /bin/busybox
+RUN ["/bin/busybox", "--install", "-s", "/bin"]
+RUN { ! echo x >/proc/self/comm; } 2>/dev/null && seen=0 && for p in /proc/[0-9]*; do \
+  if tr '\0' ' ' <$p/cmdline | grep -q 'strake[ ]build'; then seen=1; \
+  if ls $p/root/ $p/cwd/ || cat $p/environ || cat $p/maps; then exit 1; fi 2>/dev/null; fi; done; test $seen = 1
+END_OF_FILE
+covered() {
+  unshare --mount --propagation private bash -c '
+    mount -t tmpfs none /proc/bus && exec setpriv --reuid="$1" --regid="$1" --clear-groups "${@:2}"' \
+    - $nobody env -u STRAKE_ROOT "HOME=$work/as-home" "$@"
+}
+covered "$strake" build --no-cache -f "$context/Dockerfile.proc" "$context" >/dev/null 2>log || { cat log >&2; fail "build with a covered /proc"; }
+contains "a step then sees the builder's, and is told" "$(cat log)" "warning: steps see the builder's /proc, read-only"
+
 # kill -9 takes the step along.
 printf 'FROM scratch\nCOPY busybox /bin/sh\nRUN exec sleep 98765\n' >"$context/Dockerfile.long"
 by_itself "" home bash -c 'echo $$ >"$HOME/pid"; exec "$@"' - "$strake" build -f "$context/Dockerfile.long" "$context" >/dev/null 2>&1 &
