@@ -212,8 +212,8 @@ TEST(Arguments, MisspelledWordsGetASuggestion) {
 }
 
 TEST(Arguments, RefusesWhatItCannotHonour) {
-  for (const char* flag : {"--cache-from", "--cache-to", "--cgroup-parent", "--attest", "--annotation",
-                           "--squash"})
+  for (const char* flag :
+       {"--cache-from", "--cache-to", "--cgroup-parent", "--attest", "--annotation", "--squash"})
     EXPECT_THAT(refusal({"build", flag, "x", "."}),
                 HasSubstr("flag \"" + std::string(flag) + "\" is not supported: "));
   EXPECT_THAT(refusal({"build", "--squash=true", "."}), HasSubstr("\"--squash\" is not supported"));
@@ -404,6 +404,38 @@ TEST(Arguments, OtherVerbs) {
   EXPECT_FALSE(parse_as<HistoryCommand>({"history", "-H=false", "a"}).human);
   EXPECT_THAT(refusal({"tag", "a", "b@sha256:" + std::string(64, '0')}), HasSubstr("digest"));
   EXPECT_THAT(refusal({"images", "--format", "wide"}), HasSubstr("format \"wide\""));
+}
+
+TEST(Isolation, IsTheLinesElseTheEnvironmentsElseTheBest) {
+  using sandbox::Isolation;
+  const auto wanted = [](const Words& words, const Variables& variables = {}) {
+    return parse(words, variables).common.isolation.value().wanted;
+  };
+  EXPECT_EQ(wanted({"build", "."}), std::nullopt);
+  EXPECT_EQ(wanted({"build", "--isolation=user-one", "."}), Isolation::user_one);
+  const Variables environment{{"STRAKE_ISOLATION", "user"}};
+  EXPECT_EQ(wanted({"prune"}, environment), Isolation::user_range);
+  EXPECT_EQ(wanted({"build", "--isolation", "chroot", "."}, environment), Isolation::chroot);
+  EXPECT_EQ(wanted({"build", "--isolation", "auto", "."}, environment), std::nullopt);
+  // Docker's word.
+  EXPECT_EQ(wanted({"build", "--isolation", "default", "."}), std::nullopt);
+  EXPECT_THAT(refusal({"build", "--isolation", "hyperv", "."}), HasSubstr("\"hyperv\""));
+  EXPECT_THAT(refusal({"build", "."}, {{"STRAKE_ISOLATION", "root1"}}),
+              HasSubstr("did you mean \"root\""));
+}
+
+TEST(Isolation, IsAskedForByVerbsThatWorkWithTrees) {
+  for (const Words& words : std::vector<Words>{{"build", "."},
+                                               {"pull", "app"},
+                                               {"push", "example.com/app"},
+                                               {"import", "-", "app"},
+                                               {"prune"},
+                                               {"doctor"}})
+    EXPECT_TRUE(parse(words).common.isolation.has_value()) << words.front();
+  for (const Words& words : std::vector<Words>{
+           {"images"}, {"version"}, {"login"}, {"tag", "a", "b"}, {"inspect", "a"}, {"help"}})
+    EXPECT_FALSE(parse(words, {{"STRAKE_ISOLATION", "nonsense"}}).common.isolation.has_value())
+        << words.front();
 }
 
 }  // namespace
