@@ -109,7 +109,7 @@ void VerbContext::add_registry_options(OptionSet& options) {
 void VerbContext::add_isolation_option(OptionSet& options) {
   has_isolation_ = true;
   options.text("--isolation", "KIND", isolation_,
-               "auto, root, user, user-one, chroot (default: STRAKE_ISOLATION or auto)");
+               "auto, root, user, user-one or chroot (STRAKE_ISOLATION)");
 }
 
 void VerbContext::add_display_options(OptionSet& options, bool& quiet) {

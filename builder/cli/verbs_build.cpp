@@ -95,7 +95,7 @@ void declare(OptionSet& options, BuildWords& words) {
   options.list("--ssh", "default|ID[=SOCKET]", words.agents,
                "ssh agent for RUN --mount=type=ssh (repeatable)");
   options.list("--allow", "RIGHT", words.allow,
-               "Grant RUN security.insecure, network.host, device[=NAME] (repeatable)");
+               "Grant security.insecure, network.host, device[=NAME] (repeatable)");
   options.text("--jobs", "N", words.jobs, "Steps that run at once (default: processors)");
   options.flag("--dry-run", words.dry_run, "Print what would be done, and do nothing");
   options.text("--on-error", "WHAT", words.on_error,
