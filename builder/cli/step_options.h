@@ -19,8 +19,8 @@ class StepOptions {
   /// Declares them, with headings of their own in the help.
   void declare(OptionSet& options);
 
-  /// What they say, after parsing, and STRAKE_CDI_DIRS. Throws Error(invalid_input) naming the option, and
-  /// Error(unsupported) for what no step can have.
+  /// What they say, after parsing, and STRAKE_CDI_DIRS. Throws Error(invalid_input) naming the
+  /// option, and Error(unsupported) for what no step can have.
   builder::StepSettings settings(const Environment& environment) const;
 
  private:

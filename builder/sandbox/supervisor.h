@@ -26,7 +26,7 @@ struct StopPolicy {
   std::stop_token polite;  // SIGTERM, then SIGKILL after `grace`
   std::stop_token urgent;  // no grace for what is being stopped
   std::chrono::milliseconds grace{10'000};
-  bool at_terminal = false;  // SIGHUP with the SIGTERM
+  bool at_terminal = false;              // SIGHUP with the SIGTERM
   std::chrono::milliseconds timeout{0};  // after that it is stopped, as by `polite`; 0: never
 };
 

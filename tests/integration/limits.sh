@@ -101,7 +101,9 @@ for program in pasta slirp4netns; do
   mkdir -p "path-$program"
   ln -sf "$place" "path-$program/$program"
   
-  dockerfile "RUN ip route | grep default; wget -T 3 -q -O - http://127.0.0.1:$port/ && echo reached; true"
+  # The word must not stand in the command itself, which is shown too.
+  dockerfile "RUN ip route | grep default; nc -w 2 127.0.0.1 $port </dev/null >/dev/null 2>&1 && echo rea''ched; true"
+  contains "the host's network has its loopback" "$(shown)" " reached"
   text=$(PATH=$work/path-$program "$strake" build --no-cache --progress plain --network private context 2>&1)
   contains "$program: there is a way out" "$text" "default via"
   lacks "$program: the host's loopback is out of reach" "$text" " reached"
