@@ -100,7 +100,6 @@ for program in pasta slirp4netns; do
   place=$(command -v "$program") || { echo "$program is not installed: not tested"; continue; }
   mkdir -p "path-$program"
   ln -sf "$place" "path-$program/$program"
-  
   # The word must not stand in the command itself, which is shown too.
   dockerfile "RUN ip route | grep default; nc -w 2 127.0.0.1 $port </dev/null >/dev/null 2>&1 && echo rea''ched; true"
   contains "the host's network has its loopback" "$(shown)" " reached"

@@ -180,6 +180,7 @@ TEST_F(LimitedStep, ThatTakesTooMuchMemoryIsKilledAndThatIsSaid) {
   ResourceLimits limits;
   limits.memory_bytes = 32 << 20;
   need(limits);
+  if (IsSkipped()) return;
   // tail keeps its whole input when that has no line end.
   Spec step = shell("head -c 200000000 /dev/zero | tail > /dev/null");
   step.resources = limits;
@@ -193,6 +194,7 @@ TEST_F(LimitedStep, ThatTakesLessMemorySucceeds) {
   ResourceLimits limits;
   limits.memory_bytes = 64 << 20;
   need(limits);
+  if (IsSkipped()) return;
   Spec step = shell("head -c 1000000 /dev/zero | tail -c 3 | wc -c");
   step.resources = limits;
   const Result result = run(step);
@@ -204,6 +206,7 @@ TEST_F(LimitedStep, CannotMakeMoreProcessesThanItMay) {
   ResourceLimits limits;
   limits.processes = 8;
   need(limits);
+  if (IsSkipped()) return;
   // Each child asks for two more: without a limit this would not end.
   Spec step = shell(
       "f() { sleep 2 & sleep 2 & sleep 2 & sleep 2 & sleep 2 & sleep 2 & sleep 2 & sleep 2 & }; f");
@@ -222,6 +225,7 @@ TEST_F(LimitedStep, GetsNoMoreThanItsShareOfTheProcessors) {
   ResourceLimits limits;
   limits.cpu_time = CpuTime{10'000, 100'000};
   need(limits);
+  if (IsSkipped()) return;
   // Seconds of a busy loop by the clock and by the processor: on a busy machine the former says
   // nothing by itself.
   fs::create_symlink("busybox", image() / "bin/timeout");
@@ -237,6 +241,7 @@ TEST_F(LimitedStep, MayUseSomeProcessorsOnly) {
   ResourceLimits limits;
   limits.cpus = "0";
   need(limits);
+  if (IsSkipped()) return;
   Spec step = shell("nproc");
   step.resources = limits;
   EXPECT_EQ(run(step).output, "1\n");
@@ -247,6 +252,7 @@ TEST_F(LimitedStep, RefusesProcessorsThatAreNotThere) {
   ResourceLimits limits;
   limits.cpus = "0";
   need(limits);
+  if (IsSkipped()) return;
   limits.cpus = "4000";
   Spec step = shell("true");
   step.resources = limits;
@@ -264,6 +270,7 @@ TEST_F(LimitedStep, DoesNotSeeTheNameOfItsGroup) {
   ResourceLimits limits;
   limits.processes = 20;
   need(limits);
+  if (IsSkipped()) return;
   Spec step = shell("cat /proc/self/cgroup");
   step.resources = limits;
   EXPECT_EQ(run(step).output.find("strake-"), std::string::npos);
@@ -273,6 +280,7 @@ TEST_F(LimitedStep, SweepsAwayWhatAKilledBuilderLeft) {
   ResourceLimits limits;
   limits.processes = 20;
   need(limits);
+  if (IsSkipped()) return;
   const CgroupPlaces places = find_cgroups();
   if (places.separate_of("pids") == nullptr)
     GTEST_SKIP() << "with version 2 the place depends on who else is there";
