@@ -36,7 +36,7 @@ constexpr timespec kRemovalPause{0, 5'000'000};
 
 constexpr const char* kDelegate =
     "start strake in a control group of its own: systemd-run --scope -p Delegate=yes strake ... "
-    "(with --user if you are not root)";
+    "(with --user if you are not root; version 1 of control groups is for root only)";
 
 std::string content(const fs::path& file) {
   try {
