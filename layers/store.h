@@ -10,6 +10,7 @@
 #include "layers/base/digest.h"
 #include "layers/base/fd.h"
 #include "layers/base/files.h"
+#include "layers/base/rooted_directory.h"
 #include "layers/snapshot/xattr_policy.h"
 
 namespace strake::layers {
@@ -71,6 +72,10 @@ class Store {
 
   /// Which overlay attributes this process can write, and so how its trees are marked.
   XattrNamespace xattr_namespace() const noexcept { return xattrs_; }
+  /// How the owners of files in its trees are kept.
+  base::Owners owners() const noexcept {
+    return xattr_namespace() == XattrNamespace::user ? base::Owners::recorded : base::Owners::real;
+  }
 
   /// The root filesystems of this process where overlayfs cannot be used: see RootTree. They go
   /// with this object.

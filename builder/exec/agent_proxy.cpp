@@ -188,7 +188,7 @@ AgentProxy::AgentProxy(const std::filesystem::path& agent, const layers::Store& 
   if (::bind(listener.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
       ::listen(listener.get(), SOMAXCONN) != 0)
     throw base::system_error(errno, "make", "socket for the ssh agent");
-  const base::RootedDirectory made(FileDescriptor(::fcntl(directory.get(), F_DUPFD_CLOEXEC, 3)));
+  const base::RootedDirectory made(directory.duplicate(), "", store.owners());
   made.set_owner("agent", uid, gid);
   made.set_mode("agent", mode);
   socket_ = FileDescriptor(::openat(directory.get(), "agent", O_PATH | O_NOFOLLOW | O_CLOEXEC));

@@ -251,7 +251,8 @@ void RunMounts::add_agent(const dockerfile::Mount& options) {
 base::FileDescriptor RunMounts::copy_of_part(const base::RootedDirectory& source,
                                              const std::string& path) {
   const base::TempDirectory& work = copies_.emplace_back(machine_.store.make_ingest("mount-"));
-  const base::RootedDirectory copy = base::RootedDirectory::open_host(work.path().native());
+  const base::RootedDirectory copy =
+      base::RootedDirectory::open_host(work.path().native(), machine_.store.owners());
   const struct ::stat status = source.stat(path).value();
   if (S_ISDIR(status.st_mode)) {
     copy.make_directory("part", 0700);

@@ -36,11 +36,11 @@ int make_mode_exact(int directory, const char* name, mode_t mode) {
 
 }  // namespace
 
-RootedDirectory RootedDirectory::open_host(std::string_view path) {
+RootedDirectory RootedDirectory::open_host(std::string_view path, Owners owners) {
   std::string name(path);
   FileDescriptor directory(::open(name.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!directory) throw system_error(errno, "open", path);
-  return RootedDirectory(std::move(directory), std::move(name));
+  return RootedDirectory(std::move(directory), std::move(name), owners);
 }
 
 RootedDirectory::RootedDirectory(FileDescriptor directory, std::string name, Owners owners)

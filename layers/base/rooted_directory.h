@@ -38,7 +38,7 @@ using Xattr = std::pair<std::string, std::string>;
 class RootedDirectory {
  public:
   /// Opens the directory `path` of the host (O_PATH: it need not be readable). Throws Error.
-  static RootedDirectory open_host(std::string_view path);
+  static RootedDirectory open_host(std::string_view path, Owners owners = Owners::real);
   /// Takes an open directory; `name` is shown in messages in front of the paths ("" for none). With
   /// Owners::recorded, stat and lstat say what is recorded, set_owner records what it cannot do,
   /// and xattrs does not show records.

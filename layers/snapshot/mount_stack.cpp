@@ -245,9 +245,7 @@ MountStack::MountStack(const Store& store, std::span<const fs::path> bottom_to_t
                        Writable writable)
     : work_(store.make_ingest("stack-")),
       writable_(writable == Writable::yes),
-      root_(mount(store, bottom_to_top), "",
-            store.xattr_namespace() == XattrNamespace::user ? base::Owners::recorded
-                                                            : base::Owners::real) {}
+      root_(mount(store, bottom_to_top), "", store.owners()) {}
 
 FileDescriptor MountStack::mount(const Store& store,
                                  std::span<const fs::path> bottom_to_top) const {
