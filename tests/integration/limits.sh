@@ -106,6 +106,7 @@ for program in pasta slirp4netns; do
   text=$(PATH=$work/path-$program "$strake" build --no-cache --progress plain --network private context 2>&1)
   contains "$program: there is a way out" "$text" "default via"
   lacks "$program: the host's loopback is out of reach" "$text" " reached"
-  pgrep -x "$program" >/dev/null && fail "$program lives on"
+  # pasta may execute itself anew as passt.avx2.
+  pgrep -x "$program|passt.*" >/dev/null && fail "$program lives on"
   ok "$program: nothing lives on"
 done
