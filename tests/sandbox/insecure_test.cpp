@@ -57,9 +57,9 @@ TEST_F(Insecure, MayUseDeviceNodes) {
 }
 
 TEST_F(Insecure, IsStillAloneWithItsProcessesAndMounts) {
-  const Result result = run_script("ls /proc | grep -c '^[0-9]'; ls /..; echo; ls /", true);
+  const Result result = run_script("set -- /proc/[0-9]*; echo $#; ls /..; echo; ls /", true);
   const std::string& output = result.output;
-  EXPECT_EQ(output.substr(0, 2), "4\n") << output;
+  EXPECT_EQ(output.substr(0, 2), "2\n") << output;  // init, sh
   const std::size_t half = output.find("\n\n");
   ASSERT_NE(half, std::string::npos);
   EXPECT_EQ(output.substr(2, half - 1), output.substr(half + 2));
