@@ -47,6 +47,19 @@ TEST(StepKeys, EveryFieldOfARunCounts) {
   EXPECT_NE(with_host, key);
   other.steps.add_hosts = {{"db", "10.0.0.2"}};
   EXPECT_EQ(run_key(run, kBelow, {}, other).key, with_host);  // the address does not count
+
+  other = request;
+  other.steps.network = sandbox::Network::outward;
+  EXPECT_NE(run_key(run, kBelow, {}, other).key, key);
+  plan::Run granted = run;
+  granted.host_network = true;
+  EXPECT_EQ(run_key(granted, kBelow, {}, other).key, key);  // it has the host's after all
+  other = request;
+  other.steps.capabilities.drop = 1;
+  EXPECT_NE(run_key(run, kBelow, {}, other).key, key);
+  other = request;
+  other.steps.resources.memory_bytes = 1 << 30;
+  EXPECT_EQ(run_key(run, kBelow, {}, other).key, key);
 }
 
 TEST(StepKeys, EveryFieldOfAMountCounts) {
