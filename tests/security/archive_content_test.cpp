@@ -264,13 +264,13 @@ TEST_F(ArchiveContent, IsCompressedAsItSays) {
   const auto compressor = layers::make_compressor(oci::Compression::zstd, std::nullopt, zstd, pool);
   compressor->write(base::bytes_of(plain));
   compressor->finish();
-  for (const auto& [bytes, said] :
+  for (const auto& form :
        {std::pair(plain, ArchiveCompression::gzip), std::pair(plain, ArchiveCompression::zstd),
         std::pair(zstd.text, ArchiveCompression::gzip),
         std::pair(zstd.text, ArchiveCompression::none)}) {
     EXPECT_NE(refusal_of([&] {
-                const auto tar =
-                    layers::make_decompressor(std::make_unique<base::StringSource>(bytes), said);
+                const auto tar = layers::make_decompressor(
+                    std::make_unique<base::StringSource>(form.first), form.second);
                 layers().unpack(*tar, diff_id_of(plain));
               }),
               "");
