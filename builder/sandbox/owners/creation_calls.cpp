@@ -8,7 +8,6 @@
 #include <array>
 #include <cerrno>
 #include <climits>
-#include <cstring>
 #include <string>
 #include <utility>
 
@@ -205,13 +204,13 @@ Answer open_new(const Request& request, const Plan& plan, const Credentials& who
         ::openat(place.parent.get(), place.name.c_str(), plan.flags | kNew, plan.mode));
   };
   FileDescriptor file = create();
-  if (!file && errno == EEXIST && (plan.flags & (O_EXCL | O_NOFOLLOW)) == 0) {
-    if (!find_end_of_symlinks(place, who)) return Answer::proceed();  // it is there
+  const bool may_exist = (plan.flags & O_EXCL) == 0;
+  if (!file && errno == EEXIST && may_exist) {
+    if ((plan.flags & O_NOFOLLOW) != 0 || !find_end_of_symlinks(place, who))
+      return Answer::proceed();  // it is there
     file = create();
-    if (!file && errno == EEXIST) return Answer::proceed();
   }
-  if (!file)
-    return (plan.flags & O_EXCL) != 0 || errno != EEXIST ? Answer::error(errno) : Answer::proceed();
+  if (!file) return errno == EEXIST && may_exist ? Answer::proceed() : Answer::error(errno);
   if (const int error = change_record(file, S_IFREG, place.owner); error != 0)
     return Answer::error(error);
   return Answer::open_file(std::move(file), (plan.flags & O_CLOEXEC) != 0);
