@@ -62,7 +62,7 @@ in_container build --progress quiet --build-arg ROUND=1 -o files context >/dev/n
 equal "a cache mount keeps its content" "$(cat files/count)" 2
 
 printf 'FROM localhost/base\nRUN --network=none true\n' >context/Dockerfile
-refused 4 "no network of its own" "plain chroot" in_container build context
+refused 5 "no network of its own" "plain chroot" in_container build context
 printf 'FROM localhost/base\nRUN touch /made && false\n' >context/Dockerfile
 in_container build context >/dev/null 2>&1 && fail "a failing command fails the build"
 [ -z "$(find "$work/other-store/ingest" -mindepth 1 -name 'root-*')" ] ||
