@@ -5,7 +5,6 @@
 #include <sys/stat.h>
 #include <sys/xattr.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <string>
 #include <vector>
@@ -15,7 +14,7 @@
 #include "layers/base/fd.h"
 #include "layers/snapshot/directory_stack.h"
 #include "layers/snapshot/layer_directories.h"
-#include "layers/snapshot/node_maker.h"
+#include "layers/snapshot/lower_trees.h"
 
 namespace strake::layers {
 using base::FileDescriptor;
@@ -25,15 +24,10 @@ namespace {
 
 constexpr int kDirectoryFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
-bool is_opaque(const char* path, XattrNamespace xattrs) {
-  char value = 0;
-  return ::lgetxattr(path, opaque_xattr(xattrs), &value, 1) == 1 && value == 'y';
-}
-
 class Marks {
  public:
   Marks(std::span<const std::filesystem::path> bottom_to_top, XattrNamespace xattrs)
-      : trees_(bottom_to_top), xattrs_(xattrs) {}
+      : below_(bottom_to_top, xattrs), xattrs_(xattrs) {}
 
   void drop_idle(int upper) {
     stack_.push(open_directory(upper, ".", ""));
@@ -74,7 +68,7 @@ class Marks {
   bool keep_or_drop(int directory, const std::string& path, bool hidden) const {
     char value = 0;
     if (::fgetxattr(directory, opaque_xattr(xattrs_), &value, 1) != 1 || value != 'y') return false;
-    if (!hidden && is_there_below(path)) return true;
+    if (!hidden && below_.find(path)) return true;
     if (::fremovexattr(directory, opaque_xattr(xattrs_)) != 0)
       throw system_error(errno, "change the attributes of", path);
     return false;
@@ -95,25 +89,7 @@ class Marks {
     return names;
   }
 
-  /// Whether the trees together show something at `path`.
-  bool is_there_below(const std::string& path) const {
-    for (auto tree = trees_.rbegin(); tree != trees_.rend(); ++tree) {
-      bool hides = false;  // what the trees below have in these directories
-      for (std::size_t end = 0; end < path.size();) {
-        end = std::min(path.find('/', end + 1), path.size());
-        const std::string at = (*tree / path.substr(0, end)).native();
-        struct ::stat status;
-        if (::lstat(at.c_str(), &status) != 0) break;  // ask the tree below
-        if (end == path.size()) return !is_whiteout(status);
-        if (!S_ISDIR(status.st_mode)) return false;
-        hides = hides || is_opaque(at.c_str(), xattrs_);
-      }
-      if (hides) return false;
-    }
-    return false;
-  }
-
-  std::span<const std::filesystem::path> trees_;
+  LowerTrees below_;
   XattrNamespace xattrs_;
   DirectoryStack stack_;
   std::vector<Level> levels_;  // by depth

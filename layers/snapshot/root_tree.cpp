@@ -9,6 +9,7 @@
 
 #include "layers/base/error.h"
 #include "layers/layer_store.h"
+#include "layers/snapshot/idle_copies.h"
 #include "layers/snapshot/layer_onto_tree.h"
 #include "layers/snapshot/opaque_marks.h"
 #include "layers/snapshot/tree_changes.h"
@@ -123,6 +124,7 @@ base::TempDirectory RootTree::take_upper() {
     base::TempDirectory work = std::move(*stack).take_upper();
     const FileDescriptor upper = open_directory(work.path() / "tree");
     drop_idle_opaque_marks(upper.get(), trees_, store_->xattr_namespace());
+    drop_idle_copies(upper.get(), trees_, store_->xattr_namespace());
     return work;
   }
   auto& copy = std::get<Copy>(kind_);
@@ -137,6 +139,7 @@ base::TempDirectory RootTree::take_upper() {
   const TreeList after(root);
   write_upper(before, after, TreeChanges(before, after, copy.disregarded), root, to.get(),
               store_->xattr_namespace());
+  drop_idle_copies(to.get(), trees_, store_->xattr_namespace());
   return work;
 }
 

@@ -12,9 +12,11 @@ target_sources(layers PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/diff.cpp
   ${CMAKE_CURRENT_LIST_DIR}/directory_stack.cpp
   ${CMAKE_CURRENT_LIST_DIR}/entry_copier.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/idle_copies.cpp
   ${CMAKE_CURRENT_LIST_DIR}/layer_directories.cpp
   ${CMAKE_CURRENT_LIST_DIR}/layer_onto_tree.cpp
   ${CMAKE_CURRENT_LIST_DIR}/layer_writer.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/lower_trees.cpp
   ${CMAKE_CURRENT_LIST_DIR}/mount_stack.cpp
   ${CMAKE_CURRENT_LIST_DIR}/node_maker.cpp
   ${CMAKE_CURRENT_LIST_DIR}/opaque_marks.cpp

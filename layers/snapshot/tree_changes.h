@@ -20,8 +20,9 @@ enum class Change : std::uint8_t {
 };
 
 /// The difference of two lists of one tree. Finds what overlayfs would have in its upper directory
-/// after the same operations, with these exceptions, which leave no trace in a plain tree: a file
-/// opened for writing and not written, and which of several names of a file it was changed by.
+/// after the same operations, but for what leaves no trace in a plain tree: which of several names
+/// of a file it was changed by. (Files only opened for writing are not copied up:
+/// drop_idle_copies().)
 class TreeChanges {
  public:
   /// `disregarded`: paths (no leading "/") of which a new ctime alone means nothing, because it was

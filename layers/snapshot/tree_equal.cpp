@@ -20,28 +20,27 @@ bool same_metadata(const TreeEntry& a, const TreeEntry& b) {
            a.tar.device_minor == b.tar.device_minor && a.tar.xattrs == b.tar.xattrs));
 }
 
-class ContentComparison {
- public:
-  bool equal(const TreeEntry& a, const TreeEntry& b) {
-    if (!a.content || !b.content) return !a.content && !b.content;
-    std::uint64_t left = a.tar.size_bytes;
-    while (left > 0) {
-      const std::size_t size = std::min<std::uint64_t>(left, left_.size());
-      if (base::read_full(a.content.get(), std::span(left_).first(size), a.tar.path) != size ||
-          base::read_full(b.content.get(), std::span(right_).first(size), b.tar.path) != size ||
-          std::memcmp(left_.data(), right_.data(), size) != 0)
-        return false;
-      left -= size;
-    }
-    return true;
-  }
-
- private:
-  std::vector<std::byte> left_ = std::vector<std::byte>(base::kStreamBufferBytes);
-  std::vector<std::byte> right_ = std::vector<std::byte>(base::kStreamBufferBytes);
-};
+bool same_content(const TreeEntry& a, const TreeEntry& b, ContentComparison& contents) {
+  if (!a.content || !b.content) return !a.content && !b.content;
+  return contents.equal(a.content.get(), b.content.get(), a.tar.size_bytes, a.tar.path);
+}
 
 }  // namespace
+
+bool ContentComparison::equal(int left, int right, std::uint64_t size_bytes,
+                              const std::string& subject) {
+  left_.resize(base::kStreamBufferBytes);
+  right_.resize(base::kStreamBufferBytes);
+  while (size_bytes > 0) {
+    const std::size_t size = std::min<std::uint64_t>(size_bytes, left_.size());
+    if (base::read_full(left, std::span(left_).first(size), subject) != size ||
+        base::read_full(right, std::span(right_).first(size), subject) != size ||
+        std::memcmp(left_.data(), right_.data(), size) != 0)
+      return false;
+    size_bytes -= size;
+  }
+  return true;
+}
 
 bool trees_equal(int left, int right, XattrNamespace xattrs) {
   TreeEntries left_entries(left, xattrs, true), right_entries(right, xattrs, true);
@@ -49,7 +48,8 @@ bool trees_equal(int left, int right, XattrNamespace xattrs) {
   ContentComparison contents;
   TreeEntry a, b;
   while (left_entries.next(a)) {
-    if (!right_entries.next(b) || !same_metadata(a, b) || !contents.equal(a, b)) return false;
+    if (!right_entries.next(b) || !same_metadata(a, b) || !same_content(a, b, contents))
+      return false;
   }
   return !right_entries.next(b);
 }

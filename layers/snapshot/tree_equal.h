@@ -1,5 +1,10 @@
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
 #include "layers/snapshot/xattr_policy.h"
 
 namespace strake::layers {
@@ -8,5 +13,16 @@ namespace strake::layers {
 /// times: the same paths, types, modes, owners, attributes, link targets, hard links, whiteouts and
 /// bytes. Stops at the first difference.
 bool trees_equal(int left, int right, XattrNamespace xattrs);
+
+/// Compares files byte by byte, with the same buffers for all of them.
+class ContentComparison {
+ public:
+  /// The next `size_bytes` of two files; what ends before that is another one. `subject` names them
+  /// in the Error(system) thrown when they cannot be read.
+  bool equal(int left, int right, std::uint64_t size_bytes, const std::string& subject);
+
+ private:
+  std::vector<std::byte> left_, right_;
+};
 
 }  // namespace strake::layers

@@ -280,13 +280,17 @@ class RandomStep {
   RandomStep(std::uint32_t seed, std::vector<fs::path> roots)
       : random_(seed), roots_(std::move(roots)) {
     for (const auto& entry : fs::recursive_directory_iterator(roots_.front())) {
+      // In an overlay the names that upper layers removed count too.
       const struct ::stat status = test::stat_of(entry.path());
-      if (!S_ISDIR(status.st_mode) && status.st_nlink > 1) linked_.insert(status.st_ino);
+      const auto links =
+          test::stat_of(roots_.back() / entry.path().lexically_relative(roots_.front())).st_nlink;
+      if (!S_ISDIR(status.st_mode) && std::max(status.st_nlink, links) > 1)
+        linked_.insert(status.st_ino);
     }
   }
 
   std::string step() {
-    switch (below(16)) {
+    switch (below(17)) {
       case 0: {
         const std::string name = fresh(), text = std::to_string(below(1000));
         return did("write " + name, [&](const fs::path& r) { test::write_file(r / name, text); });
@@ -339,7 +343,7 @@ class RandomStep {
       }
       case 9: {
         const std::string name = directory(), to = fresh();
-        if (to.starts_with(name + "/")) return "";
+        if (to.starts_with(name + "/") || has_linked_files(name)) return "";
         return did("mv " + name + " " + to, [&](const fs::path& r) {
           run({"mv", "-T", r / name, r / to});
         });
@@ -350,7 +354,9 @@ class RandomStep {
                    [&](const fs::path& r) { fs::create_hard_link(r / name, r / to); });
       }
       case 11: {
-        const std::string name = changeable();
+        const std::string name = pick([this](const struct ::stat& status) {
+          return !S_ISLNK(status.st_mode) && is_alone(status);
+        });
         const mode_t mode = 0400 | below(02000);  // mv by copying inherits setgid
         return did("chmod " + name, [&](const fs::path& r) { ::chmod((r / name).c_str(), mode); });
       }
@@ -360,14 +366,23 @@ class RandomStep {
         return did("chown " + name, [&](const fs::path& r) { set_owner(r / name, owner, owner); });
       }
       case 13: {
-        const std::string name = changeable();
-        const struct timespec times[2] = {{0, UTIME_OMIT}, {1'300'000'000 + below(9), 7}};
-        return did("touch " + name, [&](const fs::path& r) {
-          ::setxattr((r / name).c_str(), "user.mark", "1", 1, 0);
-          ::utimensat(AT_FDCWD, (r / name).c_str(), times, AT_SYMLINK_NOFOLLOW);
+        // Nothing that shows: overlayfs copies the file up all the same.
+        const std::string name = file();
+        return did("open " + name, [&](const fs::path& r) {
+          const struct ::stat status = test::stat_of(r / name);
+          const std::fstream opened(r / name, std::ios::in | std::ios::out);
+          ::chmod((r / name).c_str(), status.st_mode & 07777);
         });
       }
       case 14: {
+        const std::string name = changeable();
+        const struct timespec times[2] = {{0, UTIME_OMIT}, {1'300'000'000 + below(9), 7}};
+        return did("touch " + name, [&](const fs::path& r) {
+          ::lsetxattr((r / name).c_str(), "user.mark", "1", 1, 0);
+          ::utimensat(AT_FDCWD, (r / name).c_str(), times, AT_SYMLINK_NOFOLLOW);
+        });
+      }
+      case 15: {
         // Of all names of a file: an overlay changes one at a time. And to another owner: that one
         // of its names was removed and nothing was changed looks the same.
         const std::string owner = std::to_string(++next_owner_);
@@ -404,6 +419,12 @@ class RandomStep {
   }
   /// Of a file that has several names since before the step it depends on the name what happens.
   bool is_alone(const struct ::stat& status) const { return !linked_.contains(status.st_ino); }
+  /// Nor does an overlay rename a directory of a lower layer: mv copies it file by file.
+  bool has_linked_files(const std::string& directory) const {
+    for (const auto& entry : fs::recursive_directory_iterator(roots_.front() / directory))
+      if (!is_alone(test::stat_of(entry.path()))) return true;
+    return false;
+  }
   std::string any() {
     return pick([](const struct ::stat&) { return true; });
   }
