@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/sysmacros.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <array>
@@ -135,10 +136,14 @@ void ChrootPlaces::add_devices(int dev) {
     throw system_error(errno, "create", "/dev/shm");
 }
 
+/// The step shares the builder's host name, so that is the one to be found.
 void ChrootPlaces::add_network_files(const Spec& spec) {
+  ::utsname own;
+  if (::uname(&own) != 0) throw system_error(errno, "look at", "the host name");
+  const std::string hostname(own.nodename);
   const std::pair<const char*, std::string> files[] = {{"/etc/resolv.conf", resolver_file(spec)},
-                                                       {"/etc/hosts", hosts_file(spec)},
-                                                       {"/etc/hostname", spec.hostname + "\n"}};
+                                                       {"/etc/hosts", hosts_file(spec, hostname)},
+                                                       {"/etc/hostname", hostname + "\n"}};
   for (const auto& [path, content] : files) {
     add_file(path, content, {.mode = 0644});
     places_.back().yields = true;

@@ -32,9 +32,9 @@ std::vector<std::string> servers_of(const Spec& spec) {
 
 }  // namespace
 
-std::string hosts_file(const Spec& spec) {
+std::string hosts_file(const Spec& spec, const std::string& hostname) {
   std::string content =
-      "127.0.0.1\tlocalhost " + spec.hostname + "\n::1\tlocalhost ip6-localhost ip6-loopback\n";
+      "127.0.0.1\tlocalhost " + hostname + "\n::1\tlocalhost ip6-localhost ip6-loopback\n";
   for (const auto& [name, address] : spec.extra_hosts) content += address + "\t" + name + "\n";
   return content;
 }

@@ -225,9 +225,10 @@ void RootAssembly::plan_devices(const Spec& spec, const HostDevices& devices) {
 }
 
 void RootAssembly::plan_network_files(const Spec& spec) {
-  const std::pair<std::string, std::string> files[] = {{kNetworkFiles[0], resolver_file(spec)},
-                                                       {kNetworkFiles[1], hosts_file(spec)},
-                                                       {kNetworkFiles[2], spec.hostname + "\n"}};
+  const std::pair<std::string, std::string> files[] = {
+      {kNetworkFiles[0], resolver_file(spec)},
+      {kNetworkFiles[1], hosts_file(spec, spec.hostname)},
+      {kNetworkFiles[2], spec.hostname + "\n"}};
   const std::string etc = trees_.front().points.tree().canonical("/etc");
   for (const auto& [name, content] : files) {
     const std::string path = (etc == "/" ? "" : etc) + "/" + name;

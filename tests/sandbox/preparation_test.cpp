@@ -61,7 +61,7 @@ TEST(HostsFile, NamesTheStepAndTheExtraHostsInOrder) {
   Spec spec;
   spec.hostname = "build";
   spec.extra_hosts = {{"db", "10.0.0.1"}, {"db", "::2"}};
-  EXPECT_EQ(hosts_file(spec),
+  EXPECT_EQ(hosts_file(spec, spec.hostname),
             "127.0.0.1\tlocalhost build\n::1\tlocalhost ip6-localhost ip6-loopback\n"
             "10.0.0.1\tdb\n::2\tdb\n");
 }
