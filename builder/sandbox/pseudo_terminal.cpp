@@ -8,6 +8,7 @@
 
 #include <cerrno>
 
+#include "builder/sandbox/isolation.h"
 #include "layers/base/error.h"
 
 namespace strake::sandbox {
@@ -29,7 +30,9 @@ PseudoTerminal make_pseudo_terminal(int devpts, uid_t owner) {
   pair.terminal = base::FileDescriptor(::ioctl(pair.controller.get(), TIOCGPTPEER, kFlags));
   if (!pair.terminal) fail();
   // Programs open their terminal again (/dev/pts/0), for which they need the right to.
-  if (::fchown(pair.terminal.get(), owner, static_cast<gid_t>(-1)) != 0 ||
+  // Where there is one id only, all users of the step have it.
+  if ((is_mapped_user(owner) &&
+       ::fchown(pair.terminal.get(), owner, static_cast<gid_t>(-1)) != 0) ||
       ::fchmod(pair.terminal.get(), kTerminalMode) != 0)
     fail();
   return pair;

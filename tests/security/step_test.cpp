@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
+#include <sys/utsname.h>
 #include <sys/wait.h>
 
 #include <chrono>
@@ -269,13 +270,16 @@ TEST_F(HostileStep, CannotConnectToSocketsOfTheMachine) {
 // Case D28: a step sees the resolver file it is given; the image's own stays as it is.
 // Case D29: none of the sandbox's files is left in the image.
 TEST_F(HostileStep, HasItsNetworkFilesAndLeavesNone) {
+  struct utsname names;
+  ASSERT_EQ(::uname(&names), 0);
+  const std::string name = on_chroot() ? names.nodename : "strake";
   write("outside-file", "image's");
   for (const char* target : {"../run/systemd/resolve/stub-resolv.conf", "/outside-file",
                              "../../../../../../../../outside-file"}) {
     link(target, "etc/resolv.conf");
     Spec step = shell("cat /etc/resolv.conf /etc/hostname");
     step.resolv_conf = "nameserver 192.0.2.1\n";
-    EXPECT_EQ(run(step).output, "nameserver 192.0.2.1\nstrake\n");
+    EXPECT_EQ(run(step).output, "nameserver 192.0.2.1\n" + name + "\n");
     EXPECT_EQ(fs::read_symlink(image() / "etc/resolv.conf"), target);
     for (const char* left : {"etc/hostname", "etc/hosts", "run/secrets", ".dockerenv", "dev/null"})
       EXPECT_FALSE(fs::exists(fs::symlink_status(root() / left))) << left;
