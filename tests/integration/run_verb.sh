@@ -156,7 +156,7 @@ expect 24 80
 resize 30x100
 send until [ "$(stty size)" = "30 100" ]; do sleep 0.1; done; echo si''zed\r
 expect sized
-send echo rea''dy; sleep 100\r
+send sh -c "echo rea''dy; exec sleep 100"\r
 expect ready
 send \x03
 expect #
