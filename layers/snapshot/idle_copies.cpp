@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -63,7 +62,8 @@ class IdleCopies {
       const std::string path = join_path(levels_.back().path, name);
       FileDescriptor directory = open_entry(stack_.top(), name, O_DIRECTORY, path);
       // In a directory that is new there is nothing that could show through.
-      if (!is_opaque(directory.get()) && below_.find(path)) enter(std::move(directory), path);
+      if (!is_opaque(directory.get(), xattrs_) && below_.find(path))
+        enter(std::move(directory), path);
     }
   }
 
@@ -110,11 +110,6 @@ class IdleCopies {
     const struct timespec times[2] = {{0, UTIME_OMIT}, level.mtime};
     if (level.changed && ::futimens(stack_.top(), times) != 0)
       throw system_error(errno, "set the time of", level.path);
-  }
-
-  bool is_opaque(int directory) const {
-    char value = 0;
-    return ::fgetxattr(directory, opaque_xattr(xattrs_), &value, 1) == 1 && value == 'y';
   }
 
   bool is_idle_file(const std::string& name) {

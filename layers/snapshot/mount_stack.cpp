@@ -21,7 +21,6 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <array>
@@ -76,17 +75,12 @@ Directory make_directory(const fs::path& path, mode_t mode) {
   return open_directory(path);
 }
 
-/// overlayfs heeds the mark on every directory but the root of a layer.
-bool hides_layers_below(const Directory& tree, XattrNamespace xattrs) {
-  char value = 0;
-  return ::fgetxattr(tree.fd.get(), opaque_xattr(xattrs), &value, 1) == 1 && value == 'y';
-}
-
 std::vector<Directory> open_lowers(std::span<const fs::path> bottom_to_top, XattrNamespace xattrs) {
   std::vector<Directory> lowers;
   for (auto tree = bottom_to_top.rbegin(); tree != bottom_to_top.rend(); ++tree) {
     lowers.push_back(open_directory(*tree));
-    if (hides_layers_below(lowers.back(), xattrs)) break;
+    // overlayfs heeds the mark on every directory but the root of a layer.
+    if (is_opaque(lowers.back().fd.get(), xattrs)) break;
   }
   return lowers;
 }

@@ -66,8 +66,7 @@ class Marks {
 
   /// Whether the directory hides something: else its mark, if it has one, is taken off.
   bool keep_or_drop(int directory, const std::string& path, bool hidden) const {
-    char value = 0;
-    if (::fgetxattr(directory, opaque_xattr(xattrs_), &value, 1) != 1 || value != 'y') return false;
+    if (!is_opaque(directory, xattrs_)) return false;
     if (!hidden && below_.find(path)) return true;
     if (::fremovexattr(directory, opaque_xattr(xattrs_)) != 0)
       throw system_error(errno, "change the attributes of", path);

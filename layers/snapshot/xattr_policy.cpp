@@ -3,6 +3,7 @@
 #include <linux/capability.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <array>
@@ -34,6 +35,11 @@ XattrNamespace usable_xattr_namespace() {
 
 const char* opaque_xattr(XattrNamespace space) {
   return space == XattrNamespace::trusted ? "trusted.overlay.opaque" : "user.overlay.opaque";
+}
+
+bool is_opaque(int directory, XattrNamespace space) {
+  char value = 0;
+  return ::fgetxattr(directory, opaque_xattr(space), &value, 1) == 1 && value == 'y';
 }
 
 bool is_layer_xattr(std::string_view name, std::string_view value) {

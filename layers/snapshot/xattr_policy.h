@@ -16,6 +16,9 @@ XattrNamespace usable_xattr_namespace();
 /// The attribute that, with the value "y", makes a directory opaque.
 const char* opaque_xattr(XattrNamespace space);
 
+/// Whether an open directory hides what lower trees have at its place.
+bool is_opaque(int directory, XattrNamespace space);
+
 /// In the user name space owners may be impossible to set: see base/recorded_owner.h.
 using base::kOwnerXattr;
 
