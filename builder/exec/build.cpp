@@ -196,6 +196,7 @@ class Build {
     };
     const auto run_item = [&](std::size_t item) {
       const auto [p, s] = items[item];
+      if (publisher_) publisher_->check_permissions();
       finish(item, runner.execute(plans_[p], plans_[p].steps[s], results_[p]));
     };
     const std::size_t jobs = request_.jobs > 0 ? request_.jobs : base::usable_processors();
@@ -236,22 +237,28 @@ class Build {
     return {OutputSpec{}};
   }
 
-  void start_publishing(LayerFetcher& fetcher) {
-    std::vector<oci::Repository> repositories;
+  PushTargets push_targets() const {
+    PushTargets targets;
     for (const OutputSpec& output : outputs()) {
       if (output.kind != OutputSpec::Kind::registry) continue;
       if (names_of(output).empty())
         throw Error(ErrorCode::invalid_input, "there is no name to push the image to")
             .hint("give it one with --tag");
-      for (const oci::Reference& name : names_of(output))
-        if (std::find(repositories.begin(), repositories.end(), name.repository) ==
-            repositories.end())
-          repositories.push_back(name.repository);
+      for (const oci::Reference& name : names_of(output)) {
+        std::vector<std::string>& tags = targets[name.repository];
+        const bool tagged = !output.push_by_digest && name.tag;
+        if (tagged && std::find(tags.begin(), tags.end(), *name.tag) == tags.end())
+          tags.push_back(*name.tag);
+      }
     }
-    if (repositories.empty()) return;
-    publisher_ = std::make_unique<Publisher>(repositories, blob_options(), machine_, fetcher,
+    return targets;
+  }
+
+  void start_publishing(LayerFetcher& fetcher) {
+    PushTargets targets = push_targets();
+    if (targets.empty()) return;
+    publisher_ = std::make_unique<Publisher>(std::move(targets), blob_options(), machine_, fetcher,
                                              stop_.get_token());
-    publisher_->check_permissions();
   }
 
   BuildOutcome write_outputs(LayerFetcher& fetcher) {
@@ -268,8 +275,9 @@ class Build {
           store_image(images_, documents ? &*documents : nullptr, names_of(output), machine_);
           break;
         case OutputSpec::Kind::registry:
-          push(output, need_documents(), outcome);
-          store_image(images_, &*documents, names_of(output), machine_);
+          // What cannot be pushed now is here to be pushed later.
+          store_image(images_, &need_documents(), names_of(output), machine_);
+          for (const oci::Reference& name : names_of(output)) outcome.pushed.push_back(name.str());
           break;
         case OutputSpec::Kind::oci:
         case OutputSpec::Kind::docker: {
@@ -289,25 +297,16 @@ class Build {
         }
       }
     }
+    // Last: a name in a registry is a promise that all of the build went well.
+    if (publisher_) publisher_->finish(images_, need_documents());
+    publisher_.reset();
     for (std::size_t i = 0; i < images_.size(); ++i) {
       BuiltImage built{images_[i].config.platform, images_[i].config_blob.digest, {}};
       if (documents) built.manifest = documents->manifests[i].descriptor;
       outcome.images.push_back(std::move(built));
     }
     if (documents) outcome.root = documents->root();
-    publisher_.reset();
     return outcome;
-  }
-
-  void push(const OutputSpec& output, const ImageDocuments& documents, BuildOutcome& outcome) {
-    std::map<oci::Repository, std::vector<std::string>> tags;
-    for (const oci::Reference& name : names_of(output)) {
-      std::vector<std::string>& of_repository = tags[name.repository];
-      if (!output.push_by_digest && name.tag) of_repository.push_back(*name.tag);
-    }
-    for (const auto& [repository, names] : tags)
-      publisher_->finish(repository, images_, documents, names);
-    for (const oci::Reference& name : names_of(output)) outcome.pushed.push_back(name.str());
   }
 
   static TaskInfo writing(const OutputSpec& output) {

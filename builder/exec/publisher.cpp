@@ -8,24 +8,27 @@
 
 namespace strake::builder {
 
-Publisher::Publisher(std::vector<oci::Repository> repositories, const BlobOptions& options,
-                     Machine& machine, LayerFetcher& fetcher, std::stop_token stop)
-    : options_(options), machine_(machine), fetcher_(fetcher), stop_(std::move(stop)) {
+Publisher::Publisher(PushTargets targets, const BlobOptions& options, Machine& machine,
+                     LayerFetcher& fetcher, std::stop_token stop)
+    : targets_(std::move(targets)),
+      options_(options),
+      machine_(machine),
+      fetcher_(fetcher),
+      stop_(std::move(stop)) {
   std::string names;
-  for (const oci::Repository& repository : repositories)
+  for (const auto& [repository, tags] : targets_)
     names += (names.empty() ? "" : ", ") + repository.str();
   task_ = machine_.progress.start({"", "", "push " + names});
-  for (oci::Repository& repository : repositories) {
-    registry::TransferOptions transfer;
-    transfer.stop = stop_;
-    transfer.progress = [this](const registry::TransferProgress& progress) {
-      const bool done = progress.state != registry::TransferState::uploading;
-      machine_.progress.bytes(task_, progress.blob.digest.str().substr(0, 19),
-                              done ? progress.blob.size : progress.bytes_done, progress.blob.size);
-    };
-    uploaders_.push_back(std::make_unique<registry::BlobUploader>(
-        machine_.registry, std::move(repository), std::move(transfer)));
-  }
+  registry::TransferOptions transfer;
+  transfer.stop = stop_;
+  transfer.progress = [this](const registry::TransferProgress& progress) {
+    const bool done = progress.state != registry::TransferState::uploading;
+    machine_.progress.bytes(task_, progress.blob.digest.str().substr(0, 19),
+                            done ? progress.blob.size : progress.bytes_done, progress.blob.size);
+  };
+  for (const auto& [repository, tags] : targets_)
+    registries_[repository.host].push_back(
+        std::make_unique<registry::BlobUploader>(machine_.registry, repository, transfer));
 }
 
 Publisher::~Publisher() {
@@ -38,15 +41,16 @@ Publisher::~Publisher() {
 }
 
 void Publisher::check_permissions() {
-  for (const auto& uploader : uploaders_) {
-    try {
-      machine_.registry.check_push_permission(uploader->repository(), stop_);
-    } catch (base::Error& error) {
-      error.add_context("checking that " + base::quoted(uploader->repository().str()) +
-                        " may be pushed to");
-      throw;
+  std::call_once(permissions_checked_, [this] {
+    for (const auto& [repository, tags] : targets_) {
+      try {
+        machine_.registry.check_push_permission(repository, stop_);
+      } catch (base::Error& error) {
+        error.add_context("checking that " + base::quoted(repository.str()) + " may be pushed to");
+        throw;
+      }
     }
-  }
+  });
 }
 
 void Publisher::add(const base::DiffId& layer) {
@@ -70,8 +74,8 @@ void Publisher::work(std::stop_token stop) {
     std::exception_ptr error;
     try {
       const oci::Descriptor blob = layer_blob(layer, options_, machine_);
-      for (const auto& uploader : uploaders_)
-        uploader->enqueue(upload_of(layer, blob, machine_, fetcher_));
+      for (const auto& [host, repositories] : registries_)
+        repositories.front()->enqueue(upload_of(layer, blob, machine_, fetcher_));
     } catch (...) {  // the edge of a thread: finish() throws it again
       error = std::current_exception();
     }
@@ -88,34 +92,64 @@ void Publisher::wait_until_idle() {
   if (error_ != nullptr) std::rethrow_exception(error_);
 }
 
-void Publisher::finish(const oci::Repository& repository, std::span<const AssembledImage> images,
-                       const ImageDocuments& documents, std::span<const std::string> tags) {
+void Publisher::finish(std::span<const AssembledImage> images, const ImageDocuments& documents) {
   wait_until_idle();
-  const auto uploader =
-      std::find_if(uploaders_.begin(), uploaders_.end(),
-                   [&](const auto& candidate) { return candidate->repository() == repository; });
+  std::vector<std::exception_ptr> errors(registries_.size());
+  {
+    std::vector<std::jthread> threads;
+    auto error = errors.begin();
+    for (const auto& [host, registry] : registries_)
+      threads.emplace_back([&, registry = &registry, error = error++] {
+        try {
+          finish(*registry, images, documents);
+        } catch (...) {  // the edge of a thread: thrown again below
+          *error = std::current_exception();
+        }
+      });
+  }
+  for (const std::exception_ptr& error : errors)
+    if (error != nullptr) std::rethrow_exception(error);
+}
+
+void Publisher::finish(const Registry& registry, std::span<const AssembledImage> images,
+                       const ImageDocuments& documents) {
+  std::vector<oci::Repository> earlier;
+  for (const auto& uploader : registry) {
+    try {
+      push(*uploader, earlier, images, documents);
+    } catch (base::Error& error) {
+      error.add_context("pushing to " + uploader->repository().str());
+      throw;
+    }
+    earlier.push_back(uploader->repository());
+  }
+}
+
+/// `earlier`: repositories of the same registry that have the whole image by now.
+void Publisher::push(registry::BlobUploader& uploader, const std::vector<oci::Repository>& earlier,
+                     std::span<const AssembledImage> images, const ImageDocuments& documents) {
   std::vector<registry::BlobUpload> blobs;
   std::vector<registry::DocumentPush> children;
   for (std::size_t i = 0; i < images.size(); ++i) {
-    for (std::size_t j = 0; j < images[i].layers.size(); ++j)
+    for (std::size_t j = 0; j < images[i].layers.size(); ++j) {
       blobs.push_back(
           upload_of(images[i].layers[j].diff_id, documents.layers[i][j], machine_, fetcher_));
-    blobs.push_back({images[i].config_blob, [json = images[i].config_json] {
-                       return std::make_unique<base::StringSource>(json);
-                     }});
+      auto& sources = blobs.back().mount_from;
+      sources.insert(sources.begin(), earlier.begin(), earlier.end());
+    }
+    const auto open_config = [json = images[i].config_json] {
+      return std::make_unique<base::StringSource>(json);
+    };
+    blobs.push_back({images[i].config_blob, open_config, earlier});
     const auto& manifest = documents.manifests[i];
     if (documents.index) children.push_back({manifest.descriptor, manifest.bytes});
   }
   const registry::DocumentPush root{documents.root(), documents.index
                                                           ? documents.index->bytes
                                                           : documents.manifests.front().bytes};
-  try {
-    registry::push_image(machine_.registry, **uploader, std::move(blobs), children, root, tags,
-                         stop_);
-  } catch (base::Error& error) {
-    error.add_context("pushing to " + repository.str());
-    throw;
-  }
+  const oci::Repository& repository = uploader.repository();
+  registry::push_image(machine_.registry, uploader, std::move(blobs), children, root,
+                       targets_.at(repository), stop_);
   for (std::size_t i = 0; i < images.size(); ++i)
     for (std::size_t j = 0; j < images[i].layers.size(); ++j)
       machine_.layers.add_blob(images[i].layers[j].diff_id, documents.layers[i][j], &repository);

@@ -3,10 +3,12 @@
 #include <condition_variable>
 #include <deque>
 #include <exception>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <span>
 #include <stop_token>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -17,41 +19,53 @@
 
 namespace strake::builder {
 
+/// What to push where: repositories with the tags that are to name the image there. Without tags it
+/// is pushed by its digest.
+using PushTargets = std::map<oci::Repository, std::vector<std::string>>;
+
 /// Brings layers to registries while later steps still run: compresses each finished layer of the
-/// result in the background and uploads it, so that a push ends about when the build ends.
-/// Thread-safe.
+/// result in the background and uploads it, so that a push ends about when the build ends. Each
+/// registry is sent a blob once, for its first repository; the others mount it from there.
 class Publisher {
  public:
-  /// `repositories`: where to; the first reference of each repository will do.
-  Publisher(std::vector<oci::Repository> repositories, const BlobOptions& options, Machine& machine,
+  Publisher(PushTargets targets, const BlobOptions& options, Machine& machine,
             LayerFetcher& fetcher, std::stop_token stop);
   /// Drops what is not finished.
   ~Publisher();
   Publisher(const Publisher&) = delete;
   Publisher& operator=(const Publisher&) = delete;
 
-  /// Fails early: the build must not find out after an hour that it may not push.
+  /// Fails early: the build must not find out after an hour that it may not push. Asks once,
+  /// however often it is called. Thread-safe.
   void check_permissions();
 
-  /// Returns at once. Layers that were given before are ignored.
+  /// Returns at once. Layers that were given before are ignored. Thread-safe.
   void add(const base::DiffId& layer);
 
   /// Uploads what is missing of the images, then their manifests by digest, then the root of
-  /// `documents` under `tags` (by its digest, if there are none). Remembers that `repository` has
-  /// the layers.
-  void finish(const oci::Repository& repository, std::span<const AssembledImage> images,
-              const ImageDocuments& documents, std::span<const std::string> tags);
+  /// `documents` under the tags. Registries are served at the same time. Remembers which
+  /// repositories have the layers.
+  void finish(std::span<const AssembledImage> images, const ImageDocuments& documents);
 
  private:
+  /// The repositories of one registry, the one that blobs are uploaded to first.
+  using Registry = std::vector<std::unique_ptr<registry::BlobUploader>>;
+
   void work(std::stop_token stop);
   void wait_until_idle();
+  void finish(const Registry& registry, std::span<const AssembledImage> images,
+              const ImageDocuments& documents);
+  void push(registry::BlobUploader& uploader, const std::vector<oci::Repository>& earlier,
+            std::span<const AssembledImage> images, const ImageDocuments& documents);
 
+  const PushTargets targets_;
   const BlobOptions options_;
   Machine& machine_;
   LayerFetcher& fetcher_;
   std::stop_token stop_;
   TaskId task_{};
-  std::vector<std::unique_ptr<registry::BlobUploader>> uploaders_;  // one a repository
+  std::map<std::string, Registry> registries_;  // by host
+  std::once_flag permissions_checked_;
 
   std::mutex mutex_;  // guards what follows
   std::condition_variable_any changed_;

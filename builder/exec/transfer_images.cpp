@@ -158,13 +158,12 @@ oci::Descriptor push_image(const oci::Reference& source, const oci::Reference& t
     images.push_back(load_image(stored, machine));
 
   LayerFetcher fetcher(machine, stop);
-  Publisher publisher({target.repository}, {compression, compression_level}, machine, fetcher,
-                      stop);
-  publisher.check_permissions();
-  const ImageDocuments documents =
-      load_documents(*record, images, {compression, compression_level}, machine);
-  publisher.finish(target.repository, images, documents,
-                   target.tag ? std::vector<std::string>{*target.tag} : std::vector<std::string>{});
+  const BlobOptions options{compression, compression_level};
+  PushTargets targets{{target.repository, {}}};
+  if (target.tag) targets.begin()->second.push_back(*target.tag);
+  Publisher publisher(std::move(targets), options, machine, fetcher, stop);
+  const ImageDocuments documents = load_documents(*record, images, options, machine);
+  publisher.finish(images, documents);
   return documents.root();
 }
 
