@@ -24,8 +24,9 @@ equal "other names stay" "$("$strake" inspect --format '{{.Id}}' other:2)" "$id"
 if command -v htpasswd >/dev/null; then
   htpasswd -Bbn ana secret123 >htpasswd
   start_registry "$work/registry" "auth: {htpasswd: {realm: test, path: \"$work/htpasswd\"}}"
-  refused 4 "push without credentials" 'denied' "$strake" build -t "$registry/a:1" --push app
+  refused 4 "push without credentials" 'denied' "$strake" build --no-cache -t "$registry/a:1" --push app
   lacks "is refused before any step runs" "$(cat err)" 'RUN echo'
+  refused 4 "and so is a push of what is cached" 'denied' "$strake" build -t "$registry/a:1" --push app
   refused 4 "login with a wrong password" 'denied' "$strake" login -u ana -p wrong "$registry"
   echo secret123 | "$strake" login -u ana --password-stdin "$registry" >/dev/null
   equal "the credentials file is private" "$(stat -c %a "$HOME/.docker/config.json")" 600
