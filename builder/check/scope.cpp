@@ -5,14 +5,12 @@
 
 #include "builder/dockerfile/glob.h"
 #include "builder/plan/platform_args.h"
+#include "layers/base/default_path.h"
 
 namespace strake::check {
 namespace {
 
 using dockerfile::Instruction;
-
-constexpr std::string_view kDefaultPath =
-    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
@@ -92,7 +90,7 @@ Scope::Scope(char escape, const oci::RunConfig* config) : escape_(escape) {
     if (config->working_dir.starts_with('/')) workdir_ = config->working_dir;
     if (!config->user.empty()) user_ = config->user;
   }
-  if (!has_path) set("PATH", std::string(kDefaultPath));
+  if (!has_path) set("PATH", std::string(base::kDefaultPath));
 }
 
 std::optional<std::string_view> Scope::find(std::string_view name) const {

@@ -8,6 +8,7 @@
 #include "builder/exec/layer_fetcher.h"
 #include "builder/exec/mount_point_layer.h"
 #include "builder/exec/run_devices.h"
+#include "layers/base/default_path.h"
 #include "layers/base/error.h"
 #include "layers/base/log.h"
 #include "layers/snapshot/root_tree.h"
@@ -18,8 +19,6 @@ namespace {
 using base::Error;
 using base::ErrorCode;
 using base::FileDescriptor;
-
-constexpr const char* kDefaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 std::string name_of(const std::string& variable) {
   return variable.substr(0, variable.find('='));
@@ -133,7 +132,7 @@ std::vector<std::string> command_of(const oci::RunConfig& image, const ImageRunR
 
 std::vector<std::string> environment_of(const oci::RunConfig& image,
                                         const ImageRunRequest& request) {
-  std::vector<std::string> env{std::string("PATH=") + kDefaultPath,
+  std::vector<std::string> env{"PATH=" + std::string(base::kDefaultPath),
                                "HOSTNAME=" + hostname_of(request)};
   if (request.interaction.terminal) env.emplace_back("TERM=xterm");
   for (const std::string& variable : image.env) set_variable(env, variable);

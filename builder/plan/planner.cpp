@@ -3,13 +3,11 @@
 #include <algorithm>
 
 #include "builder/plan/stage_planner.h"
+#include "layers/base/default_path.h"
 #include "layers/base/error.h"
 
 namespace strake::plan {
 namespace {
-
-constexpr std::string_view kDefaultPath =
-    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 bool has_path(const std::vector<std::string>& env) {
   return std::any_of(env.begin(), env.end(),
@@ -73,7 +71,8 @@ class Planner {
       state.image.platform = stage.platform;
       state.image.config.working_dir = "/";
     }
-    if (!has_path(state.image.config.env)) state.image.config.env.emplace_back(kDefaultPath);
+    if (!has_path(state.image.config.env))
+      state.image.config.env.push_back("PATH=" + std::string(base::kDefaultPath));
     for (const std::string& variable : state.image.config.env) {
       const std::size_t equals = variable.find('=');
       if (equals != std::string::npos)

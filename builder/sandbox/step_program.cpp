@@ -17,6 +17,7 @@
 #include "builder/sandbox/id_map.h"
 #include "builder/sandbox/init/protocol.h"
 #include "builder/sandbox/seccomp_profile.h"
+#include "layers/base/default_path.h"
 #include "layers/base/error.h"
 
 #ifndef MFD_EXEC
@@ -42,8 +43,6 @@ using base::Error;
 using base::ErrorCode;
 using base::FileDescriptor;
 
-constexpr std::string_view kDefaultPath =
-    "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr rlim_t kOpenFiles = 1024, kMostOpenFiles = 1048576;
 
 /// -1 as an unsigned number is RLIM_INFINITY. Only root of the machine may raise a limit.
@@ -84,7 +83,7 @@ std::vector<PlanLimit> limits_of(const Spec& spec, Supervision supervision) {
 std::string_view path_of(const Spec& spec) {
   for (const std::string& variable : spec.env)
     if (variable.starts_with("PATH=")) return std::string_view(variable).substr(5);
-  return kDefaultPath;
+  return base::kDefaultPath;
 }
 
 /// What the command has at most. A capability that the builder lacks is not to be had.
@@ -175,8 +174,7 @@ std::vector<gid_t> groups_of(const Spec& spec) {
   return groups;
 }
 
-FileDescriptor make_init_plan(const Spec& spec, Confinement confinement,
-                              Supervision supervision) {
+FileDescriptor make_init_plan(const Spec& spec, Confinement confinement, Supervision supervision) {
   if (spec.argv.empty()) throw Error(ErrorCode::invalid_input, "no command to run");
   PlanWriter writer;
   InitPlan plan;
@@ -196,8 +194,8 @@ FileDescriptor make_init_plan(const Spec& spec, Confinement confinement,
   plan.groups = writer.array(groups_of(spec));
   plan.limits = writer.array(limits_of(spec, supervision));
   if (!spec.insecure && !spec.all_system_calls)
-    plan.filter = writer.array(seccomp_profile(
-        plan.capabilities, in_chroot ? Neighbours::visible : Neighbours::hidden));
+    plan.filter = writer.array(
+        seccomp_profile(plan.capabilities, in_chroot ? Neighbours::visible : Neighbours::hidden));
   if (supervision != Supervision::none)
     plan.supervised = writer.array(supervision_filter(supervision));
   plan.argv = writer.strings(spec.argv);
