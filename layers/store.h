@@ -27,6 +27,7 @@ class CopiedRoots;
 ///     cache/ memo/ mounts/      cache records, stat memo, RUN cache mounts
 ///     ingest/<session>/         unfinished work of one process, which holds flock <session>/lock
 ///     ingest/partial/<hex>      interrupted downloads
+///     uploads/<hex>             interrupted uploads: see registry/upload_sessions.h
 ///     mount-points/             directories that RUN steps mount on, below every image
 ///     locks/ quarantine/        flock files; what failed verification
 ///     owners                    whose trees these are: see tree_owners.h
@@ -58,6 +59,7 @@ class Store {
   std::filesystem::path locks() const { return root_ / "locks"; }
   std::filesystem::path quarantine() const { return root_ / "quarantine"; }
   std::filesystem::path ingest() const { return root_ / "ingest"; }
+  std::filesystem::path uploads() const { return root_ / "uploads"; }
 
   /// A fresh directory on the store's file system for unfinished work. The first call of a process
   /// also removes what dead processes left there, and throws Error(unsupported) if the store's

@@ -21,9 +21,11 @@ constexpr std::size_t kMountAttempts = 3;
 /// Reports how much of a blob was read, at most once in each kStepBytes.
 class ReportingSource final : public base::ByteSource {
  public:
-  ReportingSource(std::unique_ptr<base::ByteSource> from, std::function<void(std::uint64_t)> report)
-      : from_(std::move(from)), report_(std::move(report)) {
-    report_(0);
+  /// `from` begins at `offset`.
+  ReportingSource(std::unique_ptr<base::ByteSource> from, std::uint64_t offset,
+                  std::function<void(std::uint64_t)> report)
+      : from_(std::move(from)), report_(std::move(report)), done_(offset), reported_(offset) {
+    report_(offset);
   }
 
   std::size_t read(std::span<std::byte> buffer) override {
@@ -40,7 +42,7 @@ class ReportingSource final : public base::ByteSource {
   static constexpr std::uint64_t kStepBytes = 256 * 1024;
   std::unique_ptr<base::ByteSource> from_;
   std::function<void(std::uint64_t)> report_;
-  std::uint64_t done_ = 0, reported_ = 0;
+  std::uint64_t done_, reported_;
 };
 
 }  // namespace
@@ -113,10 +115,10 @@ void BlobUploader::State::push(const BlobUpload& upload) {
     }
     std::optional<UploadSession> session;
     if (mount(upload, session)) return report(blob, TransferState::mounted, blob.size);
-    const BlobOpener open = [&] {
-      return std::make_unique<ReportingSource>(upload.open(), [&](std::uint64_t bytes_done) {
-        report(blob, TransferState::uploading, bytes_done);
-      });
+    const BlobOpener open = [&](std::uint64_t offset) {
+      return std::make_unique<ReportingSource>(
+          upload.open(offset), offset,
+          [&](std::uint64_t bytes_done) { report(blob, TransferState::uploading, bytes_done); });
     };
     client.put_blob(repository, blob, open, std::move(session), stop.get_token());
     report(blob, TransferState::done, blob.size);

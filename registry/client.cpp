@@ -7,16 +7,16 @@
 #include "layers/oci/json.h"
 #include "registry/blob_download.h"
 #include "registry/body.h"
+#include "registry/pages.h"
 #include "registry/registry_error.h"
 #include "registry/session.h"
+#include "registry/transfers.h"
 
 namespace strake::registry {
 namespace {
 
 using base::Error;
 using base::ErrorCode;
-
-constexpr int kTagPages = 1000;
 
 /// All types that are understood: a registry converts, or answers 404, for those left out.
 std::string accepted_types() {
@@ -121,21 +121,11 @@ void check_digest(const base::Digest& got, const base::Digest& want, const std::
                                       want.str());
 }
 
-/// The target of a Link field's rel="next"; "" if there is none. Spec: RFC 8288.
-std::string next_page(std::string_view link) {
-  const std::size_t open = link.find('<');
-  const std::size_t close = link.find('>', open);
-  if (open == link.npos || close == link.npos) return "";
-  const std::string_view relation = link.substr(close);
-  const bool next =
-      relation.find("rel=\"next\"") != relation.npos || relation.find("rel=next") != relation.npos;
-  return next ? std::string(link.substr(open + 1, close - open - 1)) : "";
-}
-
 }  // namespace
 
 Client::Client(HttpTransport& http, const Credentials& credentials, ClientOptions options)
-    : session_(std::make_unique<Session>(http, credentials, std::move(options))) {}
+    : session_(std::make_unique<Session>(http, credentials, options)),
+      transfers_(std::make_unique<Transfers>(options)) {}
 Client::~Client() = default;
 
 void Client::ping(const std::string& host, std::stop_token stop) {
@@ -227,7 +217,7 @@ std::vector<std::string> Client::list_tags(const oci::Repository& repository,
   Call call{.repository = repository,
             .target = "/v2/" + repository.path + "/tags/list?n=1000",
             .scopes = {scope_of(repository, Access::pull)}};
-  for (int page = 0; page < kTagPages; ++page) {
+  for (int page = 0; page < kMostPages; ++page) {
     std::optional<LimitedStringSink> body;
     call.route = [&](const HttpResponse&) {
       return &body.emplace(kManifestLimitBytes, "tag list");
@@ -239,11 +229,7 @@ std::vector<std::string> Client::list_tags(const oci::Repository& repository,
     }
     const nlohmann::json document = oci::parse_json(body ? body->text : "", "tag list");
     for (std::string& tag : oci::strings_member(document, "tags")) tags.push_back(std::move(tag));
-    const std::string next = next_page(response.headers.get("Link"));
-    if (next.empty()) break;
-    // Only its path is used: pages of a list are on the registry itself.
-    const std::string current = std::exchange(call.target, "");
-    call.target = resolve_url({registry_origin(repository.host, "https"), current}, next).target;
+    if (!turn_page(call, response)) break;
   }
   return tags;
 }

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <set>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -24,6 +26,20 @@ namespace strake::registry {
 inline constexpr std::size_t kManifestLimitBytes = 4 << 20;
 inline constexpr std::size_t kConfigLimitBytes = 8 << 20;
 
+/// From which sizes on blobs are moved how. Tests make them small.
+struct TransferSizes {
+  /// Blobs up to this size are uploaded in one request, others in chunks.
+  std::uint64_t monolithic_bytes = 64 << 20;
+  /// A chunk: below the 100 MB to which proxies cap bodies. More if the registry asks for more.
+  std::uint64_t chunk_bytes = 64 << 20;
+  /// Blobs from this size on are downloaded in segments, some of which are fetched ahead on streams
+  /// that nobody else wants.
+  std::uint64_t ranged_bytes = 128 << 20;
+  std::uint64_t segment_bytes = 16 << 20;
+  /// Segments that wait in memory for their turn, at most; of all blobs together.
+  int segments_ahead = 4;
+};
+
 struct ClientOptions {
   /// Registries ("host" or "host:port") whose certificate is not verified and that may be spoken
   /// to in plain http when they have no TLS.
@@ -36,14 +52,31 @@ struct ClientOptions {
   std::vector<std::string> certificate_directories = {"/etc/docker/certs.d",
                                                       "/etc/containers/certs.d"};
   int streams_per_registry = 6;
+  TransferSizes sizes = {};
+  /// Where unfinished uploads are remembered for the next process (0700, made when needed): what is
+  /// there may hold signed URLs. "" keeps them in memory only.
+  std::filesystem::path upload_directory = {};
   RetryPolicy retry = {};
   RetryEnvironment environment = RetryEnvironment::real();
 };
 
-class Session;  // scheme, authorization, redirects and retries of each registry
+class Session;    // scheme, authorization, redirects and retries of each registry
+class Transfers;  // what uploads and downloads share: see transfers.h
 
-/// Gives the bytes of a blob from their beginning, each time it is called.
-using BlobOpener = std::function<std::unique_ptr<base::ByteSource>()>;
+/// Gives the bytes of a blob from `offset` on, each time it is called: uploads that broke go on
+/// where the registry says.
+using BlobOpener = std::function<std::unique_ptr<base::ByteSource>(std::uint64_t offset)>;
+
+/// A sink that knows what it has: a download into it goes on behind that, and begins again where
+/// what came turns out wrong.
+struct ResumableSink : base::ByteSink {
+  /// How many bytes it has; those of earlier attempts and processes count.
+  virtual std::uint64_t size_bytes() const = 0;
+  /// The digest of all of them.
+  virtual base::Digest digest() const = 0;
+  /// Drops them all.
+  virtual void restart() = 0;
+};
 
 /// Where an upload that the registry opened is to be sent.
 struct UploadSession {
@@ -54,6 +87,12 @@ struct UploadSession {
 struct MountResult {
   bool mounted = false;
   std::optional<UploadSession> session = std::nullopt;
+};
+
+/// What a registry said when it took a manifest.
+struct ManifestReceipt {
+  /// It lists the manifest among the referrers of its subject (it answered with OCI-Subject).
+  bool lists_referrer = false;
 };
 
 /// The verbs of the distribution specification. One object per process; thread-safe: at most
@@ -93,6 +132,11 @@ class Client {
   /// are right: until this returns, nothing that `to` got can be trusted.
   void get_blob(const oci::Repository& from, const oci::Descriptor& blob, base::ByteSink& to,
                 std::stop_token stop = {});
+  /// The same, going on behind what `to` has already. `places` are repositories that should have
+  /// the blob, the one to ask first in front: when one fails, the next goes on where it stopped.
+  /// What has another digest is dropped and fetched again, a few times, before that is an error.
+  void get_blob(std::span<const oci::Repository> places, const oci::Descriptor& blob,
+                ResumableSink& to, std::stop_token stop = {});
   /// A small blob (an image config) as text. Throws Error(corrupt) beyond `limit_bytes`.
   std::string read_blob(const oci::Repository& from, const oci::Descriptor& blob,
                         std::size_t limit_bytes = kConfigLimitBytes, std::stop_token stop = {});
@@ -104,23 +148,50 @@ class Client {
   MountResult mount_blob(const oci::Repository& to, const oci::Repository& from,
                          const base::Digest& digest, std::stop_token stop = {});
 
-  /// Uploads a blob whether or not it is there. `open` is called for each attempt.
+  /// Uploads a blob whether or not it is there: a small one in one request, a big one in chunks, so
+  /// that an upload that broke, of this process or one before (ClientOptions::upload_directory),
+  /// goes on where the registry says. `open` is called for each attempt. Throws Error(corrupt) when
+  /// the registry refuses the digest, saying whether the blob or the registry is wrong.
   void put_blob(const oci::Repository& to, const oci::Descriptor& blob, const BlobOpener& open,
                 std::optional<UploadSession> session = std::nullopt, std::stop_token stop = {});
 
   /// Stores exactly `bytes` under the reference's tag, or its digest if it has no tag, and checks
   /// that the registry computed the same digest. Blobs and manifests it names must be there.
   /// A registry that refuses to move an immutable tag is fine if the tag has the same content.
-  void put_manifest(const oci::Reference& to, std::string_view bytes, std::string_view media_type,
-                    std::stop_token stop = {});
+  ManifestReceipt put_manifest(const oci::Reference& to, std::string_view bytes,
+                               std::string_view media_type, std::stop_token stop = {});
 
   /// All tags of a repository, in the registry's order.
   std::vector<std::string> list_tags(const oci::Repository& repository, std::stop_token stop = {});
 
+  /// Removes what `reference` names: with a digest the manifest and every tag of it, else the tag
+  /// alone. Throws Error(not_found), and Error(unsupported) where the registry removes nothing, or
+  /// no tags. Spec: "Deleting tags", "Deleting Manifests".
+  void delete_manifest(const oci::Reference& reference, std::stop_token stop = {});
+
+  /// The manifests that have `subject` as their subject, those of `artifact_type` only unless it is
+  /// "". From the registry's own list, or where it has none from the tag "sha256-<hex>". None is
+  /// an answer, also for a subject that is not there. Spec: "Listing Referrers".
+  std::vector<oci::Descriptor> list_referrers(const oci::Repository& repository,
+                                              const base::Digest& subject,
+                                              std::string_view artifact_type = "",
+                                              std::stop_token stop = {});
+
+  /// Stores a manifest that has a subject, by its digest, so that list_referrers finds it: where
+  /// the registry keeps no list, the index at the tag "sha256-<hex>" gets an entry for it (as safe
+  /// as update_index() is). Spec: "Pushing Manifests with Subject".
+  void push_referrer(const oci::Repository& to, const oci::Document<oci::Manifest>& manifest,
+                     std::stop_token stop = {});
+
  private:
   bool names(const oci::Reference& reference, const base::Digest& digest, std::stop_token stop);
+  std::optional<std::vector<oci::Descriptor>> listed_referrers(const oci::Repository& repository,
+                                                               const base::Digest& subject,
+                                                               std::string_view artifact_type,
+                                                               std::stop_token stop);
 
   std::unique_ptr<Session> session_;
+  std::unique_ptr<Transfers> transfers_;
 };
 
 }  // namespace strake::registry

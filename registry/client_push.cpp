@@ -82,7 +82,7 @@ class BlobPut {
               .repository = to_,
               .upload = std::move(url),
               .scopes = {scope_of(to_, Access::push)},
-              .open_body = open_,
+              .open_body = [this] { return open_(0); },
               .body_size = blob_.size};
     call.headers.add("Content-Type", "application/octet-stream");
     HttpResponse response = session_.send(call, std::move(stop));
@@ -155,8 +155,8 @@ void Client::put_blob(const oci::Repository& to, const oci::Descriptor& blob,
   }
 }
 
-void Client::put_manifest(const oci::Reference& to, std::string_view bytes,
-                          std::string_view media_type, std::stop_token stop) {
+ManifestReceipt Client::put_manifest(const oci::Reference& to, std::string_view bytes,
+                                     std::string_view media_type, std::stop_token stop) {
   const oci::Repository& repository = to.repository;
   const base::Digest digest = base::Digest::of(bytes);
   const std::string name = to.tag ? *to.tag : digest.str();
@@ -175,7 +175,7 @@ void Client::put_manifest(const oci::Reference& to, std::string_view bytes,
   const HttpResponse response = session_->send_with_retries(call, stop);
   if (!response.ok()) {
     const Error error = push_error(what, repository, response);
-    if (to.tag && error.code() != ErrorCode::unavailable && names(to, digest, stop)) return;
+    if (to.tag && error.code() != ErrorCode::unavailable && names(to, digest, stop)) return {};
     throw error;
   }
   const std::string_view claimed = response.headers.get("Docker-Content-Digest");
@@ -183,6 +183,7 @@ void Client::put_manifest(const oci::Reference& to, std::string_view bytes,
     throw Error(ErrorCode::corrupt, what + ": the registry stored it as " + base::quoted(claimed) +
                                         ", but its digest is " + digest.str());
   }
+  return {.lists_referrer = response.headers.find("OCI-Subject").has_value()};
 }
 
 bool Client::names(const oci::Reference& reference, const base::Digest& digest,

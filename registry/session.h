@@ -27,7 +27,7 @@ struct Call {
   std::optional<Url> upload = {};  // instead of `target`: where an upload goes
   HttpHeaders headers = {};
   std::vector<std::string> scopes = {};
-  BlobOpener open_body = {};  // called for each attempt
+  std::function<std::unique_ptr<base::ByteSource>()> open_body = {};  // called for each attempt
   std::uint64_t body_size = 0;
   /// As HttpRequest::route, but asked only for successful responses (2xx).
   std::function<base::ByteSink*(const HttpResponse&)> route = {};
@@ -51,6 +51,7 @@ class Session {
   /// last response is returned, the last Error(unavailable) thrown.
   HttpResponse with_retries(std::stop_token stop, const std::function<HttpResponse()>& attempt);
 
+  const RetryEnvironment& environment() const noexcept { return options_.environment; }
   Retry new_retry() const { return Retry(options_.retry, options_.environment); }
 
   /// The URL of an upload from a Location field. It must be of the registry's own origin: what is

@@ -3,12 +3,14 @@
 #include <condition_variable>
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <stop_token>
+#include <utility>
 
 namespace strake::registry {
 
-/// Admits at most `limit` holders at once, in the order they came.
+/// Admits at most `limit` holders at once, in the order they came. Outlives its slots.
 class StreamLimit {
  public:
   explicit StreamLimit(int limit) : free_(limit) {}
@@ -18,13 +20,20 @@ class StreamLimit {
    public:
     /// Blocks until admitted. Throws Error(cancelled).
     Slot(StreamLimit& limit, std::stop_token stop);
-    ~Slot();
-    Slot(const Slot&) = delete;
-    Slot& operator=(const Slot&) = delete;
+    Slot(Slot&& other) noexcept : limit_(std::exchange(other.limit_, nullptr)) {}
+    Slot& operator=(Slot&& other) noexcept;
+    ~Slot() { give_back(); }
 
    private:
-    StreamLimit& limit_;
+    friend class StreamLimit;
+    explicit Slot(StreamLimit& limit) noexcept : limit_(&limit) {}
+    void give_back() noexcept;
+
+    StreamLimit* limit_;
   };
+
+  /// An admission that nobody else wants right now; nullopt if all are held or waited for.
+  std::optional<Slot> try_admit();
 
  private:
   std::mutex mutex_;

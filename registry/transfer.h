@@ -17,7 +17,7 @@ namespace strake::registry {
 enum class TransferState {
   exists,     // the other side has it: nothing to do
   mounted,    // taken over from another repository of the registry
-  uploading,  // `bytes_done` says how far; starts again at 0 when an attempt failed
+  uploading,  // `bytes_done` says how far; goes back when an attempt failed
   downloading,
   done,
 };

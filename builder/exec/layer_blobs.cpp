@@ -62,9 +62,9 @@ registry::BlobUpload upload_of(const base::DiffId& layer, const oci::Descriptor&
   upload.blob = blob;
   for (const layers::KnownBlob& known : machine.layers.blobs(layer))
     if (known.blob.digest == blob.digest) upload.mount_from = known.repositories;
-  upload.open = [layer, blob, &machine, &fetcher] {
+  upload.open = [layer, blob, &machine, &fetcher](std::uint64_t offset) {
     fetcher.ensure_blob(layer, blob);
-    return machine.blobs.open(blob);
+    return offset == 0 ? machine.blobs.open(blob) : machine.blobs.open_at(blob, offset);
   };
   return upload;
 }

@@ -137,8 +137,8 @@ void Publisher::push(registry::BlobUploader& uploader, const std::vector<oci::Re
       auto& sources = blobs.back().mount_from;
       sources.insert(sources.begin(), earlier.begin(), earlier.end());
     }
-    const auto open_config = [json = images[i].config_json] {
-      return std::make_unique<base::StringSource>(json);
+    const auto open_config = [json = images[i].config_json](std::uint64_t offset) {
+      return std::make_unique<base::StringSource>(json, offset);
     };
     blobs.push_back({images[i].config_blob, open_config, earlier});
     const auto& manifest = documents.manifests[i];

@@ -41,6 +41,13 @@ Digest Sha256::finish() {
   return Digest(bytes);
 }
 
+Digest Sha256::digest() const {
+  SHA256_CTX context = state_->context;
+  Digest::Bytes bytes;
+  SHA256_Final(bytes.data(), &context);
+  return Digest(bytes);
+}
+
 Digest Digest::of(std::span<const std::byte> bytes) {
   return Sha256().update(bytes).finish();
 }

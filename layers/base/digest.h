@@ -65,6 +65,8 @@ class Sha256 {
   Sha256& update(std::string_view text);
   /// The digest of everything so far; the object starts again afterwards.
   Digest finish();
+  /// The digest of everything so far; more may follow.
+  Digest digest() const;
 
  private:
   struct State;

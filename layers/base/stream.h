@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -104,12 +105,14 @@ class FdSink final : public ByteSink {
 
 class StringSource final : public ByteSource {
  public:
-  explicit StringSource(std::string text) : text_(std::move(text)) {}
+  /// The text from `position` on; nothing if that is behind its end.
+  explicit StringSource(std::string text, std::uint64_t position = 0)
+      : text_(std::move(text)), position_(std::min<std::uint64_t>(position, text_.size())) {}
   std::size_t read(std::span<std::byte> buffer) override;
 
  private:
   std::string text_;
-  std::size_t position_ = 0;
+  std::size_t position_;
 };
 
 class StringSink final : public ByteSink {

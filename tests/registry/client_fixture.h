@@ -43,7 +43,9 @@ class ClientTest : public ::testing::Test {
     return sink.text;
   }
   static BlobOpener opener(std::string bytes) {
-    return [bytes = std::move(bytes)] { return std::make_unique<base::StringSource>(bytes); };
+    return [bytes = std::move(bytes)](std::uint64_t offset) {
+      return std::make_unique<base::StringSource>(bytes, offset);
+    };
   }
   /// Text that differs everywhere, so that mixed-up ranges show.
   static std::string text_of_size(std::size_t size) {

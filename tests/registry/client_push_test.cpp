@@ -83,9 +83,9 @@ TEST_F(ClientPush, FailedUploadIsStartedAgainWithFreshBytes) {
     return std::nullopt;
   };
   int opened = 0;
-  client().put_blob(repository_, blob_of("bytes"), [&] {
+  client().put_blob(repository_, blob_of("bytes"), [&](std::uint64_t offset) {
     ++opened;
-    return std::make_unique<base::StringSource>("bytes");
+    return std::make_unique<base::StringSource>("bytes", offset);
   });
   EXPECT_EQ(opened, 3);
   EXPECT_EQ(http_.count("POST"), 3u);

@@ -87,8 +87,10 @@ oci::Descriptor descriptor(std::string_view type, const std::string& bytes) {
 }
 BlobUpload upload(std::string_view type, const std::string& bytes,
                   std::vector<oci::Repository> mount_from = {}) {
-  return {descriptor(type, bytes), [bytes] { return std::make_unique<base::StringSource>(bytes); },
-          std::move(mount_from)};
+  return {
+      descriptor(type, bytes),
+      [bytes](std::uint64_t offset) { return std::make_unique<base::StringSource>(bytes, offset); },
+      std::move(mount_from)};
 }
 
 class DockerRegistryTest : public ::testing::Test {
@@ -165,8 +167,9 @@ TEST_F(DockerRegistryTest, ManifestWithoutItsBlobsIsRefused) {
 
 TEST_F(DockerRegistryTest, WrongBytesAreRefused) {
   EXPECT_EQ(code_of([&] {
-              client_.put_blob(app_, descriptor("x", "right"),
-                               [] { return std::make_unique<base::StringSource>("wrong"); });
+              client_.put_blob(app_, descriptor("x", "right"), [](std::uint64_t offset) {
+                return std::make_unique<base::StringSource>("wrong", offset);
+              });
             }),
             ErrorCode::corrupt);
 }

@@ -31,9 +31,9 @@ class Transfer : public testing::ClientTest {
 
   BlobUpload upload(const std::string& bytes, std::vector<oci::Repository> mount_from = {}) {
     return {blob_of(bytes),
-            [this, bytes] {
+            [this, bytes](std::uint64_t offset) {
               ++opened_;
-              return std::make_unique<base::StringSource>(bytes);
+              return std::make_unique<base::StringSource>(bytes, offset);
             },
             std::move(mount_from)};
   }
