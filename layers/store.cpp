@@ -213,4 +213,21 @@ void Store::set_aside(const fs::path& path) const {
     throw system_error(errno, "quarantine", path.native());
 }
 
+std::vector<fs::path> Store::abandoned(std::chrono::system_clock::time_point then) const {
+  const auto limit = std::chrono::system_clock::to_time_t(then);
+  std::vector<fs::path> found;
+  for (const fs::path& place : {ingest() / "partial", uploads(), quarantine()}) {
+    const FileDescriptor directory(::open(place.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!directory && errno == ENOENT) continue;  // nothing was ever there
+    if (!directory) throw system_error(errno, "open", place.native());
+    for (const std::string& name : base::list_directory(directory.get(), place.native())) {
+      struct ::stat status;
+      const int flags = AT_SYMLINK_NOFOLLOW;
+      if (::fstatat(directory.get(), name.c_str(), &status, flags) != 0) continue;
+      if (status.st_ctim.tv_sec <= limit) found.push_back(place / name);
+    }
+  }
+  return found;
+}
+
 }  // namespace strake::layers

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "layers/base/digest.h"
 #include "layers/base/fd.h"
@@ -71,6 +73,11 @@ class Store {
 
   /// Moves `path` (of this store) to quarantine/, where nothing reads it; absent is fine.
   void set_aside(const std::filesystem::path& path) const;
+
+  /// Files and directories that nothing is waiting for, not changed since `then`: interrupted
+  /// downloads and uploads, and what was set aside. To be removed by pruning, with the store open
+  /// exclusively.
+  std::vector<std::filesystem::path> abandoned(std::chrono::system_clock::time_point then) const;
 
   /// Which overlay attributes this process can write, and so how its trees are marked.
   XattrNamespace xattr_namespace() const noexcept { return xattrs_; }

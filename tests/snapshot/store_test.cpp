@@ -137,5 +137,17 @@ TEST_F(StoreOpen, OwnIngestGoesWithTheStore) {
     EXPECT_EQ(entry.path().filename(), "partial");
 }
 
+TEST_F(StoreOpen, WhatNothingWaitsForIsFoundByItsAge) {
+  test::write_file(root() / "ingest/partial/half", "x");
+  fs::create_directories(root() / "uploads");
+  test::write_file(root() / "uploads/record", "x");
+  fs::create_directories(root() / "quarantine/tree/usr");
+  const auto now = std::chrono::system_clock::now();
+  EXPECT_TRUE(store().abandoned(now - std::chrono::hours(1)).empty());
+  EXPECT_THAT(store().abandoned(now + std::chrono::seconds(1)),
+              testing::UnorderedElementsAre(root() / "ingest/partial/half",
+                                            root() / "uploads/record", root() / "quarantine/tree"));
+}
+
 }  // namespace
 }  // namespace strake::layers

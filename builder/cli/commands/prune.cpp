@@ -12,6 +12,9 @@
 namespace strake::cli {
 namespace {
 
+/// A broken transfer goes on where it stopped, if it is asked for again within this time.
+constexpr std::chrono::hours kUnfinishedKept{24};
+
 /// The stores, opened for this process alone.
 struct ExclusiveStores {
   explicit ExclusiveStores(layers::Store open)
@@ -62,13 +65,16 @@ cache::Inventory::Image describe(const ExclusiveStores& stores, const layers::Im
 
 std::uint64_t tree_bytes(const std::filesystem::path& tree) {
   std::uint64_t bytes = 0;
+  const auto add = [&](const std::filesystem::path& path) {
+    struct stat status {};
+    if (lstat(path.c_str(), &status) == 0)
+      bytes += static_cast<std::uint64_t>(status.st_blocks) * 512;
+  };
+  add(tree);
   std::error_code ignored;  // what vanishes meanwhile has no size
   for (std::filesystem::recursive_directory_iterator entry(tree, ignored), end;
-       !ignored && entry != end; entry.increment(ignored)) {
-    struct stat status {};
-    if (lstat(entry->path().c_str(), &status) == 0)
-      bytes += static_cast<std::uint64_t>(status.st_blocks) * 512;
-  }
+       !ignored && entry != end; entry.increment(ignored))
+    add(entry->path());
   return bytes;
 }
 
@@ -124,6 +130,19 @@ void carry_out(const cache::PrunePlan& plan, ExclusiveStores& stores, const std:
   stores.cache.remove_leftovers();
 }
 
+/// Returns the bytes they had.
+std::uint64_t remove_abandoned(const layers::Store& store, const cache::PruneOptions& options) {
+  const bool all = options.scope != cache::PruneScope::dangling;
+  const std::chrono::seconds age =
+      options.older_than.value_or(all ? std::chrono::seconds(0) : kUnfinishedKept);
+  std::uint64_t bytes = 0;
+  for (const auto& path : store.abandoned(std::chrono::system_clock::now() - age)) {
+    bytes += tree_bytes(path);
+    base::remove_tree(path);
+  }
+  return bytes;
+}
+
 std::string count(std::size_t number, const std::string& thing) {
   return std::to_string(number) + " " + thing + (number == 1 ? "" : "s");
 }
@@ -141,11 +160,13 @@ void run(const PruneCommand& command, Session& session) {
   const cache::PrunePlan plan =
       cache::plan_prune(take_inventory(stores), command.options, std::chrono::system_clock::now());
   carry_out(plan, stores, session.stop());
+  const std::uint64_t unfinished = remove_abandoned(stores.store, command.options);
   base::log_info("removed " + count(plan.images.size(), "image") + ", " +
                  count(plan.records.size(), "cached step") + ", " +
                  count(plan.mounts.size(), "cache mount") + ", " +
                  count(plan.layers.size(), "layer") + ", " + count(plan.blobs.size(), "blob"));
-  print("Total reclaimed space: " + format_bytes(static_cast<double>(plan.freed_bytes)) + "\n");
+  print("Total reclaimed space: " +
+        format_bytes(static_cast<double>(plan.freed_bytes + unfinished)) + "\n");
 }
 
 }  // namespace strake::cli
