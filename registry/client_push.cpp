@@ -1,34 +1,16 @@
 #include "layers/base/error.h"
 #include "layers/base/log.h"
+#include "registry/blob_put.h"
 #include "registry/client.h"
 #include "registry/registry_error.h"
 #include "registry/session.h"
+#include "registry/transfers.h"
 
 namespace strake::registry {
 namespace {
 
 using base::Error;
 using base::ErrorCode;
-
-std::string uploads_of(const oci::Repository& repository) {
-  return "/v2/" + repository.path + "/blobs/uploads/";
-}
-
-Error push_error(const std::string& what, const oci::Repository& to, const HttpResponse& response) {
-  Error error = registry_error(what, response);
-  if (error.code() == ErrorCode::denied) {
-    error.set_hint("log in to " + base::quoted(to.host) + " with the right to push to " +
-                   base::quoted(to.path) + ", or check the name");
-  }
-  return error;
-}
-
-Call upload_call(const oci::Repository& to) {
-  return {.method = "POST",
-          .repository = to,
-          .target = uploads_of(to),
-          .scopes = {scope_of(to, Access::push)}};
-}
 
 /// Tells the registry that an upload will not be finished. It forgets them by itself some day, so
 /// whether this works does not matter.
@@ -44,66 +26,6 @@ void cancel_upload(Session& session, const oci::Repository& repository, const Ur
     base::log_debug(std::string("cannot cancel an upload: ") + e.what());
   }
 }
-
-/// One blob on its way to a repository, in as many attempts as it takes.
-class BlobPut {
- public:
-  BlobPut(Session& session, const oci::Repository& to, const oci::Descriptor& blob,
-          const BlobOpener& open)
-      : session_(session), to_(to), blob_(blob), open_(open) {}
-
-  /// The response that opens an upload (202), or the one that refuses.
-  HttpResponse start(std::stop_token stop) {
-    const Call call = upload_call(to_);
-    HttpResponse response = session_.send(call, stop);
-    if (response.status == 202) {
-      location_ = session_.upload_url(to_, response, call.target, std::move(stop));
-    }
-    return response;
-  }
-
-  /// Whether the registry has the blob: it may have got everything although its answer was lost.
-  bool arrived(std::stop_token stop) {
-    const Call call{.method = "HEAD",
-                    .repository = to_,
-                    .target = "/v2/" + to_.path + "/blobs/" + blob_.digest.str(),
-                    .scopes = {scope_of(to_, Access::pull)}};
-    return session_.send(call, std::move(stop)).ok();
-  }
-
-  void use(const UploadSession& session) { location_ = parse_url(session.location); }
-  bool started() const { return location_.has_value(); }
-
-  /// Sends the whole blob to the upload, which is used up by it.
-  HttpResponse finish(std::stop_token stop) {
-    Url url = *std::exchange(location_, std::nullopt);
-    url.target = with_query(std::move(url.target), "digest", blob_.digest.str());
-    Call call{.method = "PUT",
-              .repository = to_,
-              .upload = std::move(url),
-              .scopes = {scope_of(to_, Access::push)},
-              .open_body = [this] { return open_(0); },
-              .body_size = blob_.size};
-    call.headers.add("Content-Type", "application/octet-stream");
-    HttpResponse response = session_.send(call, std::move(stop));
-    // Registries of several machines lose uploads; a new one may do better.
-    if (response.status == 404 || response.status == 416) {
-      throw registry_error_as_unavailable(response);
-    }
-    return response;
-  }
-
- private:
-  static Error registry_error_as_unavailable(const HttpResponse& response) {
-    return Error(ErrorCode::unavailable, "registry lost an upload (" + describe(response) + ")");
-  }
-
-  Session& session_;
-  const oci::Repository& to_;
-  const oci::Descriptor& blob_;
-  const BlobOpener& open_;
-  std::optional<Url> location_;
-};
 
 }  // namespace
 
@@ -138,21 +60,7 @@ MountResult Client::mount_blob(const oci::Repository& to, const oci::Repository&
 void Client::put_blob(const oci::Repository& to, const oci::Descriptor& blob,
                       const BlobOpener& open, std::optional<UploadSession> session,
                       std::stop_token stop) {
-  BlobPut put(*session_, to, blob, open);
-  if (session) put.use(*session);
-  bool first = true;
-  const HttpResponse response = session_->with_retries(stop, [&] {
-    if (!std::exchange(first, false) && put.arrived(stop)) return HttpResponse{.status = 201};
-    if (!put.started()) {
-      HttpResponse opened = put.start(stop);
-      if (!put.started()) return opened;
-    }
-    return put.finish(stop);
-  });
-  if (response.status != 201 && response.status != 204) {
-    throw push_error("cannot upload blob " + blob.digest.str() + " to " + base::quoted(to.str()),
-                     to, response);
-  }
+  BlobPut(*session_, *transfers_, to, blob, open).run(session, std::move(stop));
 }
 
 ManifestReceipt Client::put_manifest(const oci::Reference& to, std::string_view bytes,
@@ -189,8 +97,9 @@ ManifestReceipt Client::put_manifest(const oci::Reference& to, std::string_view 
 bool Client::names(const oci::Reference& reference, const base::Digest& digest,
                    std::stop_token stop) {
   try {
-    return resolve({reference.repository, reference.tag, std::nullopt}, std::move(stop)).digest ==
-           digest;
+    return resolve({reference.repository, reference.tag, std::nullopt}, std::move(stop),
+                   Mirrors::passed_by)
+               .digest == digest;
   } catch (const Error&) {
     return false;  // why it was not stored is the better message
   }

@@ -119,4 +119,13 @@ Error registry_error(std::string_view what, const HttpResponse& response) {
   return error;
 }
 
+Error push_error(std::string_view what, const oci::Repository& to, const HttpResponse& response) {
+  Error error = registry_error(what, response);
+  if (error.code() == ErrorCode::denied) {
+    error.set_hint("log in to " + base::quoted(to.host) + " with the right to push to " +
+                   base::quoted(to.path) + ", or check the name");
+  }
+  return error;
+}
+
 }  // namespace strake::registry

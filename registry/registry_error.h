@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "layers/base/error.h"
+#include "layers/oci/reference.h"
 #include "registry/http.h"
 
 namespace strake::registry {
@@ -27,5 +28,9 @@ std::string describe(const HttpResponse& response);
 /// has another digest or size than announced → corrupt, others → unsupported), the message is
 /// `what` with describe().
 base::Error registry_error(std::string_view what, const HttpResponse& response);
+
+/// The same for what was to be pushed to `to`; a refusal for lack of rights gets a hint.
+base::Error push_error(std::string_view what, const oci::Repository& to,
+                       const HttpResponse& response);
 
 }  // namespace strake::registry

@@ -33,6 +33,9 @@ class UploadSessions {
    public:
     /// A record that is kept nowhere.
     Record() = default;
+    Record(Record&&) noexcept = default;
+    Record& operator=(Record&&) noexcept = default;
+    ~Record();
 
     /// What an earlier attempt left here, if it is worth asking the registry about.
     const std::optional<UnfinishedUpload>& found() const noexcept { return found_; }
