@@ -5,6 +5,7 @@
 #define CURL_DISABLE_TYPECHECK
 #include <curl/curl.h>
 
+#include <algorithm>
 #include <array>
 #include <exception>
 #include <mutex>
@@ -13,6 +14,7 @@
 #include "layers/base/error.h"
 #include "layers/base/log.h"
 #include "registry/response_head.h"
+#include "registry/transfer_pace.h"
 #include "registry/url.h"
 
 namespace strake::registry {
@@ -20,16 +22,18 @@ namespace {
 
 using base::Error;
 using base::ErrorCode;
+using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kIdleHandles = 16;
 constexpr long kReceiveBufferBytes = 256 * 1024;
 constexpr long kSendBufferBytes = 512 * 1024;
+constexpr int kPaceCheckMilliseconds = 250;
 
 // clang-format off
 /// The functions of libcurl that are used here, without their prefix.
 #define STRAKE_CURL_FUNCTIONS(X) \
   X(global_init) X(share_init) X(share_setopt) X(share_cleanup) X(slist_append) X(slist_free_all) \
-  X(easy_init) X(easy_cleanup) X(easy_reset) X(easy_setopt) X(easy_strerror) \
+  X(easy_init) X(easy_cleanup) X(easy_reset) X(easy_setopt) X(easy_getinfo) X(easy_strerror) \
   X(multi_init) X(multi_cleanup) X(multi_add_handle) X(multi_remove_handle) X(multi_perform) \
   X(multi_poll) X(multi_wakeup) X(multi_info_read) X(multi_strerror)
 // clang-format on
@@ -106,6 +110,13 @@ class Share {
   CURLSH* share_;
 };
 
+/// Whom a connection leads to, and by which certificates: it is not used for anything else.
+struct Peer {
+  Origin origin;
+  TlsOptions tls;
+  bool operator==(const Peer&) const = default;
+};
+
 /// An easy handle in a multi handle of its own: the multi handle keeps the connections, and can be
 /// woken from another thread, which makes cancelling immediate.
 class Handle {
@@ -117,12 +128,12 @@ class Handle {
     }
   }
   Handle(Handle&& other) noexcept
-      : origin(std::move(other.origin)),
+      : peer(std::move(other.peer)),
         easy_(std::exchange(other.easy_, nullptr)),
         multi_(std::exchange(other.multi_, nullptr)) {}
   Handle& operator=(Handle&& other) noexcept {
     close();
-    origin = std::move(other.origin);
+    peer = std::move(other.peer);
     easy_ = std::exchange(other.easy_, nullptr);
     multi_ = std::exchange(other.multi_, nullptr);
     return *this;
@@ -132,7 +143,7 @@ class Handle {
   CURL* easy() const noexcept { return easy_; }
   CURLM* multi() const noexcept { return multi_; }
 
-  Origin origin;  // of its last request: a connection there may still be open
+  Peer peer;  // of its last request: a connection there may still be open
 
  private:
   void close() noexcept {
@@ -238,8 +249,11 @@ class Transfer {
 
   void configure(const CurlOptions& options, const Share& share);
   HttpResponse run(std::stop_token stop);
+  /// Whether the handle's connections can be used again.
+  bool reusable() const { return !cut_off_; }
 
  private:
+  void configure_policy(Options& options);
   void configure_method(Options& options);
   void configure_tls(Options& options);
   CURLcode drive(std::stop_token stop);
@@ -247,6 +261,7 @@ class Transfer {
   void on_body(std::span<const std::byte> bytes);
   void choose_sink();
   [[noreturn]] void fail(CURLcode code) const;
+  Error no_answer(ErrorCode code, std::string_view reason) const;
 
   /// Runs `step` in a callback of libcurl, which exceptions must not cross: they are kept, and the
   /// transfer is given up.
@@ -271,8 +286,10 @@ class Transfer {
   ResponseHead head_;
   HttpResponse response_;  // once routed
   bool routed_ = false;
+  bool cut_off_ = false;  // what was not received of a collected body is not wanted
   base::ByteSink* sink_ = nullptr;
   std::uint64_t body_left_ = 0;
+  std::optional<TransferPace> pace_;
   std::exception_ptr failure_;
   std::array<char, CURL_ERROR_SIZE> message_{};
 };
@@ -285,23 +302,8 @@ void Transfer::configure(const CurlOptions& curl_options, const Share& share) {
   options.set(CURLOPT_USERAGENT, curl_options.user_agent.c_str());
   options.set(CURLOPT_HTTPHEADER, headers_.get());
 
-  options.set(CURLOPT_NOSIGNAL, 1L);
-  options.set(CURLOPT_FOLLOWLOCATION, 0L);
-  options.set(CURLOPT_UNRESTRICTED_AUTH, 0L);
-  options.set(CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
-  if (!options.try_set(CURLOPT_PROTOCOLS_STR, "https,http")) {  // libcurl < 7.85
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
-    options.set(CURLOPT_PROTOCOLS, static_cast<long>(CURLPROTO_HTTP | CURLPROTO_HTTPS));
-#pragma GCC diagnostic pop
-  }
-  options.set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);  // a proxy's answer is not the server's
-  // As Go's clients: a proxy could not reach what only this machine can.
-  if (is_loopback(handle_.origin.host)) options.set(CURLOPT_NOPROXY, "*");
-
+  configure_policy(options);
   options.set(CURLOPT_CONNECTTIMEOUT_MS, static_cast<long>(curl_options.connect_timeout.count()));
-  options.set(CURLOPT_LOW_SPEED_LIMIT, curl_options.low_speed_bytes);
-  options.set(CURLOPT_LOW_SPEED_TIME, static_cast<long>(curl_options.low_speed_time.count()));
   options.set(CURLOPT_TCP_KEEPALIVE, 1L);
   options.try_set(CURLOPT_BUFFERSIZE, kReceiveBufferBytes);
   options.try_set(CURLOPT_UPLOAD_BUFFERSIZE, kSendBufferBytes);
@@ -313,6 +315,33 @@ void Transfer::configure(const CurlOptions& curl_options, const Share& share) {
   options.set(CURLOPT_WRITEDATA, this);
   configure_method(options);
   configure_tls(options);
+
+  PaceLimits limits = curl_options.pace;
+  limits.answer = request_.answer_timeout.value_or(limits.answer);
+  pace_.emplace(limits, body_left_ > 0, Clock::now());
+}
+
+/// What libcurl could do by itself and must not: nothing here depends on its defaults.
+void Transfer::configure_policy(Options& options) {
+  options.set(CURLOPT_NOSIGNAL, 1L);
+  options.set(CURLOPT_FOLLOWLOCATION, 0L);
+  options.set(CURLOPT_UNRESTRICTED_AUTH, 0L);
+  options.set(CURLOPT_NETRC, static_cast<long>(CURL_NETRC_IGNORED));
+  options.set(CURLOPT_HTTP09_ALLOWED, 0L);
+  options.set(CURLOPT_COOKIEFILE, nullptr);
+  options.set(CURLOPT_ACCEPT_ENCODING, nullptr);  // digests are of the bytes as they are stored
+  options.try_set(CURLOPT_HSTS_CTRL, 0L);         // built in or not, both are never used
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wdeprecated-declarations"
+  if (!options.try_set(CURLOPT_PROTOCOLS_STR, "https,http")) {  // libcurl < 7.85
+    options.set(CURLOPT_PROTOCOLS, static_cast<long>(CURLPROTO_HTTP | CURLPROTO_HTTPS));
+  }
+  options.set(CURLOPT_REDIR_PROTOCOLS, 0L);  // none
+#pragma GCC diagnostic pop
+  options.set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);  // a proxy's answer is not the server's
+  options.set(CURLOPT_HEADEROPT, static_cast<long>(CURLHEADER_SEPARATE));  // ours are not a proxy's
+  // As Go's clients: a proxy could not reach what only this machine can.
+  if (is_loopback(handle_.peer.origin.host)) options.set(CURLOPT_NOPROXY, "*");
 }
 
 void Transfer::configure_method(Options& options) {
@@ -360,7 +389,7 @@ HttpResponse Transfer::run(std::stop_token stop) {
   }
   if (failure_) std::rethrow_exception(failure_);
   if (stop.stop_requested()) throw Error(ErrorCode::cancelled, "cancelled");
-  if (code != CURLE_OK) fail(code);
+  if (code != CURLE_OK && !cut_off_) fail(code);
   choose_sink();
   return std::move(response_);
 }
@@ -372,7 +401,10 @@ CURLcode Transfer::drive(std::stop_token stop) {
   while (running > 0 && !stop.stop_requested()) {
     CURLMcode status = curl.multi_perform(handle_.multi(), &running);
     if (status == CURLM_OK && running > 0) {
-      status = curl.multi_poll(handle_.multi(), nullptr, 0, 1000, nullptr);
+      status = curl.multi_poll(handle_.multi(), nullptr, 0, kPaceCheckMilliseconds, nullptr);
+    }
+    if (const std::string problem = pace_->problem(Clock::now()); running > 0 && !problem.empty()) {
+      throw no_answer(ErrorCode::unavailable, problem);
     }
     if (status != CURLM_OK) {
       throw Error(ErrorCode::system, std::string("libcurl failed: ") + curl.multi_strerror(status));
@@ -385,15 +417,27 @@ CURLcode Transfer::drive(std::stop_token stop) {
   return CURLE_ABORTED_BY_CALLBACK;  // stopped
 }
 
+Error Transfer::no_answer(ErrorCode code, std::string_view reason) const {
+  return Error(
+      code, request_.method + " " + shown(request_) + " got no answer: " + base::redacted(reason));
+}
+
 void Transfer::fail(CURLcode code) const {
-  if (code == CURLE_OUT_OF_MEMORY) throw std::bad_alloc();
+  // The memory it limits itself to, for one line of a header.
+  if (code == CURLE_OUT_OF_MEMORY) throw no_answer(ErrorCode::corrupt, "a header line is too long");
+  long proxy_status = 0;
+  Curl::library().easy_getinfo(handle_.easy(), CURLINFO_HTTP_CONNECTCODE, &proxy_status);
+  if (proxy_status == 407) {
+    throw no_answer(ErrorCode::denied, "the proxy wants a user name and a password")
+        .hint("put them into the proxy's URL: https_proxy=http://user:password@host:port");
+  }
   const std::string_view reason =
       message_[0] != '\0' ? message_.data() : Curl::library().easy_strerror(code);
-  Error error(error_code(code), request_.method + " " + shown(request_) +
-                                    " got no answer: " + base::redacted(reason));
+  Error error = no_answer(error_code(code), reason);
   if (code == CURLE_PEER_FAILED_VERIFICATION) {
+    const Origin& origin = handle_.peer.origin;
     error.set_hint("if you trust this registry, put its CA certificate into /etc/docker/certs.d/" +
-                   handle_.origin.str().substr(handle_.origin.scheme.size() + 3) + "/ca.crt");
+                   origin.str().substr(origin.scheme.size() + 3) + "/ca.crt");
   }
   throw error;
 }
@@ -405,17 +449,17 @@ void Transfer::on_header(std::string_view line) {
 void Transfer::choose_sink() {
   if (std::exchange(routed_, true)) return;
   response_ = head_.take();
+  pace_->answered(Clock::now());
   if (request_.route) sink_ = request_.route(response_);
 }
 
 void Transfer::on_body(std::span<const std::byte> bytes) {
   choose_sink();
-  if (sink_ != nullptr) {
-    sink_->write(bytes);
-  } else {
-    const std::size_t room = kCollectedBodyBytes - response_.body.size();
-    response_.body += base::text_of(bytes.first(std::min(bytes.size(), room)));
-  }
+  pace_->moved(bytes.size());
+  if (sink_ != nullptr) return sink_->write(bytes);
+  const std::size_t room = kCollectedBodyBytes - response_.body.size();
+  cut_off_ = bytes.size() > room;
+  response_.body += base::text_of(bytes.first(std::min(bytes.size(), room)));
 }
 
 std::size_t Transfer::header_callback(char* data, std::size_t size, std::size_t count, void* self) {
@@ -428,7 +472,7 @@ std::size_t Transfer::write_callback(char* data, std::size_t size, std::size_t c
   const bool written =
       transfer.guarded([&] { transfer.on_body(std::as_bytes(std::span(data, size * count))); });
   // Anything but the size given stops the transfer, even for an empty chunk.
-  return written ? size * count : size * count + 1;
+  return written && !transfer.cut_off_ ? size * count : size * count + 1;
 }
 
 std::size_t Transfer::read_callback(char* data, std::size_t size, std::size_t count, void* self) {
@@ -443,6 +487,8 @@ std::size_t Transfer::read_callback(char* data, std::size_t size, std::size_t co
                                           std::to_string(transfer.body_left_) + " bytes early");
     }
     transfer.body_left_ -= filled;
+    transfer.pace_->moved(filled);
+    if (transfer.body_left_ == 0) transfer.pace_->sent(Clock::now());
   });
   return read ? filled : CURL_READFUNC_ABORT;
 }
@@ -454,39 +500,39 @@ class CurlTransport::Pool {
   explicit Pool(CurlOptions options) : options_(std::move(options)) {}
 
   HttpResponse perform(const HttpRequest& request, std::stop_token stop) {
-    Handle handle = take(parse_url(request.url).origin);
+    Handle handle = take({parse_url(request.url).origin, request.tls});
     HttpResponse response;
+    bool reusable = false;
     {
       Transfer transfer(handle, request);
       transfer.configure(options_, share_);
       response = transfer.run(std::move(stop));
+      reusable = transfer.reusable();
     }
-    give_back(std::move(handle));  // not after an error: its connections may be in any state
+    // Not after an error: its connections may be in any state.
+    if (reusable) give_back(std::move(handle));
     return response;
   }
 
  private:
-  Handle take(const Origin& origin) {
+  Handle take(Peer peer) {
     const std::lock_guard lock(mutex_);
-    auto best = idle_.end();
-    for (auto i = idle_.begin(); i != idle_.end(); ++i) {
-      if (i->origin == origin) best = i;
-    }
-    if (best == idle_.end() && idle_.size() >= kIdleHandles) best = idle_.begin();
-    if (best == idle_.end()) {
+    const auto best = std::find_if(idle_.rbegin(), idle_.rend(),
+                                   [&](const Handle& idle) { return idle.peer == peer; });
+    if (best == idle_.rend()) {
       Handle fresh;
-      fresh.origin = origin;
+      fresh.peer = std::move(peer);
       return fresh;
     }
     Handle handle = std::move(*best);
-    idle_.erase(best);
-    handle.origin = origin;
+    idle_.erase(std::next(best).base());
     return handle;
   }
 
   void give_back(Handle handle) {
     Curl::library().easy_reset(handle.easy());  // drops all pointers to the request
     const std::lock_guard lock(mutex_);
+    if (idle_.size() >= kIdleHandles) idle_.erase(idle_.begin());
     idle_.push_back(std::move(handle));
   }
 

@@ -6,15 +6,14 @@
 #include <string>
 
 #include "registry/http.h"
+#include "registry/transfer_pace.h"
 
 namespace strake::registry {
 
 struct CurlOptions {
   std::string user_agent = "strake/" STRAKE_VERSION;
-  std::chrono::milliseconds connect_timeout{10'000};
-  /// A transfer slower than this many bytes a second for `low_speed_time` is given up.
-  long low_speed_bytes = 1024;
-  std::chrono::seconds low_speed_time{60};
+  std::chrono::milliseconds connect_timeout{10'000};  // TLS included
+  PaceLimits pace = {};
 };
 
 /// HTTP by libcurl, which is loaded when the first request is made: a build that talks to nobody

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -45,6 +46,7 @@ struct HttpResponse {
   bool ok() const noexcept { return status >= 200 && status < 300; }
 };
 
+/// What follows is not even received: the connection is closed.
 inline constexpr std::size_t kCollectedBodyBytes = 64 * 1024;
 
 struct TlsOptions {
@@ -67,6 +69,9 @@ struct HttpRequest {
   /// goes. Null (and an empty function) means HttpResponse::body.
   std::function<base::ByteSink*(const HttpResponse&)> route = {};
   TlsOptions tls = {};
+  /// How long the answer's header may take after the last byte of the request, if that is not what
+  /// the transport allows anyway: a registry that stores a large upload is silent for minutes.
+  std::optional<std::chrono::milliseconds> answer_timeout = std::nullopt;
 };
 
 /// Sends requests; libcurl in the program, a fake in tests. Thread-safe.

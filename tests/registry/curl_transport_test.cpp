@@ -241,7 +241,7 @@ TEST_F(CurlTransportTest, SilentServersAreGivenUp) {
     std::this_thread::sleep_for(3s);
     return ServerResponse{};
   });
-  CurlTransport impatient({.low_speed_time = 1s});
+  CurlTransport impatient({.pace = {.answer = 1s}});
   const auto begin = std::chrono::steady_clock::now();
   EXPECT_EQ(code_of([&] { impatient.perform(request("GET", server.url()), {}); }),
             ErrorCode::unavailable);

@@ -1,0 +1,141 @@
+#pragma once
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <list>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <thread>
+
+#include "layers/base/fd.h"
+
+namespace strake::support {
+
+/// One connection of a RawServer: bytes as they are, and silence.
+class RawConnection {
+ public:
+  RawConnection(int fd, const std::atomic<bool>& stopping) : fd_(fd), stopping_(stopping) {}
+
+  /// Up to the empty line after the header; what came so far when the client hangs up.
+  std::string read_head() {
+    std::string head;
+    char c = 0;
+    while (!head.ends_with("\r\n\r\n") && ::recv(fd_, &c, 1, 0) == 1) head += c;
+    return head;
+  }
+  std::string read_some() {
+    char chunk[65536];
+    const ssize_t count = ::recv(fd_, chunk, sizeof chunk, 0);
+    return count <= 0 ? "" : std::string(chunk, static_cast<std::size_t>(count));
+  }
+  /// False when the client has gone.
+  bool send(std::string_view text) {
+    while (!text.empty()) {
+      const ssize_t count = ::send(fd_, text.data(), text.size(), MSG_NOSIGNAL);
+      if (count <= 0) return false;
+      text.remove_prefix(static_cast<std::size_t>(count));
+    }
+    return true;
+  }
+  /// False when the server is to end.
+  bool pause(std::chrono::milliseconds time) {
+    const auto until = std::chrono::steady_clock::now() + time;
+    while (!stopping_ && std::chrono::steady_clock::now() < until)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    return !stopping_;
+  }
+  /// Says nothing until the server ends.
+  void hang() {
+    while (pause(std::chrono::milliseconds(50))) {
+    }
+  }
+  /// The connection is to end with RST instead of FIN: what is under way is lost.
+  void reset_on_close() {
+    const linger now{1, 0};
+    ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+  }
+
+ private:
+  int fd_;
+  const std::atomic<bool>& stopping_;
+};
+
+/// A server on a free port of 127.0.0.1 that need not speak HTTP: `serve` runs in a thread for each
+/// connection, which is closed when it returns.
+class RawServer {
+ public:
+  using Serve = std::function<void(RawConnection&)>;
+
+  explicit RawServer(Serve serve) : serve_(std::move(serve)) {
+    listener_ = base::FileDescriptor(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof address;
+    auto* generic = reinterpret_cast<sockaddr*>(&address);
+    if (!listener_ || ::bind(listener_.get(), generic, length) != 0 ||
+        ::listen(listener_.get(), 64) != 0 ||
+        ::getsockname(listener_.get(), generic, &length) != 0) {
+      throw std::runtime_error("cannot listen on 127.0.0.1");
+    }
+    port_ = ntohs(address.sin_port);
+    acceptor_ = std::thread([this] { accept_all(); });
+  }
+  ~RawServer() {
+    stopping_ = true;
+    ::shutdown(listener_.get(), SHUT_RDWR);
+    acceptor_.join();
+    {
+      const std::lock_guard lock(mutex_);
+      for (const int fd : open_) ::shutdown(fd, SHUT_RDWR);
+    }
+    for (std::thread& thread : threads_) thread.join();
+  }
+  RawServer(const RawServer&) = delete;
+  RawServer& operator=(const RawServer&) = delete;
+
+  std::uint16_t port() const { return port_; }
+  std::string host() const { return "127.0.0.1:" + std::to_string(port_); }
+  std::string url(const std::string& target = "/") const { return "http://" + host() + target; }
+  int connections() const { return accepted_; }
+
+ private:
+  void accept_all() {
+    while (!stopping_) {
+      base::FileDescriptor socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      if (!socket) continue;
+      ++accepted_;
+      threads_.emplace_back([this, fd = std::move(socket)]() mutable {
+        {
+          const std::lock_guard lock(mutex_);
+          open_.push_back(fd.get());
+        }
+        RawConnection connection(fd.get(), stopping_);
+        if (!stopping_) serve_(connection);
+        const std::lock_guard lock(mutex_);
+        open_.remove(fd.get());
+        fd.reset();
+      });
+    }
+  }
+
+  const Serve serve_;
+  base::FileDescriptor listener_;
+  std::uint16_t port_ = 0;
+  std::atomic<bool> stopping_ = false;
+  std::atomic<int> accepted_ = 0;
+  std::mutex mutex_;  // guards what follows
+  std::list<int> open_;
+  std::list<std::thread> threads_;  // the acceptor's alone until it has ended
+  std::thread acceptor_;
+};
+
+}  // namespace strake::support
