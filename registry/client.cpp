@@ -94,19 +94,39 @@ Error login_hint(Error error, const oci::Repository& repository, Access access) 
   return error;
 }
 
+/// Runs `read` at each place that may have what `repository` has, until one succeeds.
+template <typename Read>
+auto read_somewhere(Session& session, const oci::Repository& repository, bool by_digest,
+                    Mirrors mirrors, Read read) {
+  if (mirrors == Mirrors::passed_by) return read(repository, Patience::full);
+  for (PlacesToTry places = session.places(repository, by_digest);;) {
+    try {
+      return read(places.current(), places.is_last() ? Patience::full : Patience::little);
+    } catch (const Error& error) {
+      if (!places.go_on(error)) throw places.explained(error);
+    }
+  }
+}
+
+/// A name for messages: what the user asked for, and where it was looked for if that is elsewhere.
+std::string shown_at(const std::string& asked, const oci::Repository& repository,
+                     const oci::Repository& place) {
+  return place == repository ? asked : asked + " at " + place.str();
+}
+
 struct Fetched {
   std::string bytes;
   HttpResponse response;
 };
 
 Fetched fetch_manifest(Session& session, const oci::Repository& repository, const std::string& name,
-                       const std::string& shown, std::stop_token stop) {
+                       const std::string& shown, std::stop_token stop, Patience patience) {
   Call call = manifest_call("GET", repository, name);
   std::optional<LimitedStringSink> body;
   call.route = [&](const HttpResponse&) {
     return &body.emplace(kManifestLimitBytes, "manifest of " + base::quoted(shown));
   };
-  HttpResponse response = session.send_with_retries(call, std::move(stop));
+  HttpResponse response = session.send_with_retries(call, std::move(stop), patience);
   if (!response.ok()) {
     throw login_hint(registry_error("cannot fetch manifest of " + base::quoted(shown), response),
                      repository, Access::pull);
@@ -136,49 +156,60 @@ void Client::ping(const std::string& host, std::stop_token stop) {
   }
 }
 
-oci::Descriptor Client::resolve(const oci::Reference& reference, std::stop_token stop) {
-  const std::string name = name_of(reference);
-  const HttpResponse head =
-      session_->send_with_retries(manifest_call("HEAD", reference.repository, name), stop);
-  if (head.status == 404 || is_retryable_status(head.status)) {
-    throw registry_error("cannot resolve " + base::quoted(reference.familiar()), head);
-  }
-  if (head.ok()) {
-    if (auto descriptor = descriptor_from_headers(head, reference)) return *std::move(descriptor);
-  }
+oci::Descriptor Client::resolve(const oci::Reference& reference, std::stop_token stop,
+                                Mirrors mirrors) {
+  const auto resolve_at = [&](const oci::Repository& place,
+                              Patience patience) -> std::optional<oci::Descriptor> {
+    const HttpResponse head = session_->send_with_retries(
+        manifest_call("HEAD", place, name_of(reference)), stop, patience);
+    if (head.status == 404 || is_retryable_status(head.status)) {
+      const std::string shown = shown_at(reference.familiar(), reference.repository, place);
+      throw registry_error("cannot resolve " + base::quoted(shown), head);
+    }
+    return head.ok() ? descriptor_from_headers(head, reference) : std::nullopt;
+  };
+  auto descriptor = read_somewhere(*session_, reference.repository, reference.digest.has_value(),
+                                   mirrors, resolve_at);
+  if (descriptor) return *std::move(descriptor);
   // Some registries do not allow HEAD or leave headers out; and only a GET explains a refusal.
-  return get_manifest(reference, std::move(stop)).descriptor;
+  return get_manifest(reference, std::move(stop), mirrors).descriptor;
 }
 
 oci::Document<oci::ManifestOrIndex> Client::get_manifest(const oci::Reference& reference,
-                                                         std::stop_token stop) {
-  const std::string shown = reference.familiar();
-  Fetched fetched =
-      fetch_manifest(*session_, reference.repository, name_of(reference), shown, std::move(stop));
-  const std::string media_type = media_type_of(fetched.response);
-  const base::Digest digest = base::Digest::of(fetched.bytes);
-  if (reference.digest) {
-    check_digest(digest, *reference.digest, shown);
-  } else if (const auto claimed = digest_header(fetched.response)) {
-    check_digest(digest, *claimed, shown);
-  }
-  return oci::parse_manifest(std::move(fetched.bytes), media_type);
+                                                         std::stop_token stop, Mirrors mirrors) {
+  const auto get_at = [&](const oci::Repository& place, Patience patience) {
+    const std::string shown = shown_at(reference.familiar(), reference.repository, place);
+    Fetched fetched = fetch_manifest(*session_, place, name_of(reference), shown, stop, patience);
+    const std::string media_type = media_type_of(fetched.response);
+    const base::Digest digest = base::Digest::of(fetched.bytes);
+    if (reference.digest) {
+      check_digest(digest, *reference.digest, shown);
+    } else if (const auto claimed = digest_header(fetched.response)) {
+      check_digest(digest, *claimed, shown);
+    }
+    return oci::parse_manifest(std::move(fetched.bytes), media_type);
+  };
+  return read_somewhere(*session_, reference.repository, reference.digest.has_value(), mirrors,
+                        get_at);
 }
 
 oci::Document<oci::ManifestOrIndex> Client::get_manifest(const oci::Repository& repository,
                                                          const oci::Descriptor& descriptor,
                                                          std::stop_token stop) {
   const std::string name = descriptor.digest.str();
-  const std::string shown = repository.str() + "@" + name;
-  Fetched fetched = fetch_manifest(*session_, repository, name, shown, std::move(stop));
-  check_digest(base::Digest::of(fetched.bytes), descriptor.digest, shown);
-  if (fetched.bytes.size() != descriptor.size) {
-    throw Error(ErrorCode::corrupt, "manifest of " + base::quoted(shown) +
-                                        " has another size: got " +
-                                        std::to_string(fetched.bytes.size()) + " bytes, want " +
-                                        std::to_string(descriptor.size));
-  }
-  return oci::parse_manifest(std::move(fetched.bytes), descriptor.media_type);
+  const auto get_at = [&](const oci::Repository& place, Patience patience) {
+    const std::string shown = place.str() + "@" + name;
+    Fetched fetched = fetch_manifest(*session_, place, name, shown, stop, patience);
+    check_digest(base::Digest::of(fetched.bytes), descriptor.digest, shown);
+    if (fetched.bytes.size() != descriptor.size) {
+      throw Error(ErrorCode::corrupt, "manifest of " + base::quoted(shown) +
+                                          " has another size: got " +
+                                          std::to_string(fetched.bytes.size()) + " bytes, want " +
+                                          std::to_string(descriptor.size));
+    }
+    return oci::parse_manifest(std::move(fetched.bytes), descriptor.media_type);
+  };
+  return read_somewhere(*session_, repository, true, Mirrors::used, get_at);
 }
 
 void Client::get_blob(const oci::Repository& from, const oci::Descriptor& blob, base::ByteSink& to,

@@ -19,6 +19,7 @@
 #include "layers/oci/reference.h"
 #include "registry/credentials.h"
 #include "registry/http.h"
+#include "registry/registries.h"
 #include "registry/retry.h"
 
 namespace strake::registry {
@@ -41,9 +42,8 @@ struct TransferSizes {
 };
 
 struct ClientOptions {
-  /// Registries ("host" or "host:port") whose certificate is not verified and that may be spoken
-  /// to in plain http when they have no TLS.
-  std::set<std::string> insecure_hosts = {};
+  /// How each registry is spoken to, its mirrors, what is blocked.
+  Registries registries = {};
   /// Hosts that may be given credentials when a registry names them as its token server.
   std::set<std::string> trusted_realm_hosts = {};
   /// Redirects from a public registry to a private address are followed.
@@ -59,6 +59,10 @@ struct ClientOptions {
   RetryPolicy retry = {};
   RetryEnvironment environment = RetryEnvironment::real();
 };
+
+/// Whether a read may be answered by mirrors. They may lag behind: what is read to be changed is
+/// read from the registry itself.
+enum class Mirrors { used, passed_by };
 
 class Session;    // scheme, authorization, redirects and retries of each registry
 class Transfers;  // what uploads and downloads share: see transfers.h
@@ -98,6 +102,10 @@ struct ManifestReceipt {
 /// The verbs of the distribution specification. One object per process; thread-safe: at most
 /// `streams_per_registry` requests run at once against one registry, others wait in turn.
 ///
+/// What is read (manifests and blobs, not lists) is looked for at the mirrors of its registry
+/// first, what is written goes to the registry itself. An error of a read has a note for each
+/// mirror.
+///
 /// Everything is retried where trying again is safe and may help (RetryPolicy). Credentials are
 /// looked up when a registry asks for them, and are never sent to another origin. Errors name the
 /// image, the registry, the HTTP status and what the registry said: denied, not_found, unavailable,
@@ -117,11 +125,13 @@ class Client {
 
   /// Type, digest and size of what `reference` names now, without fetching it (HEAD, which
   /// registries do not count as a pull; GET where that does not tell). Throws Error(not_found).
-  oci::Descriptor resolve(const oci::Reference& reference, std::stop_token stop = {});
+  oci::Descriptor resolve(const oci::Reference& reference, std::stop_token stop = {},
+                          Mirrors mirrors = Mirrors::used);
 
   /// The manifest or index a reference names; its digest wins over its tag, and is verified.
   oci::Document<oci::ManifestOrIndex> get_manifest(const oci::Reference& reference,
-                                                   std::stop_token stop = {});
+                                                   std::stop_token stop = {},
+                                                   Mirrors mirrors = Mirrors::used);
   /// The one that `descriptor` describes: digest, size and media type are verified.
   oci::Document<oci::ManifestOrIndex> get_manifest(const oci::Repository& repository,
                                                    const oci::Descriptor& descriptor,

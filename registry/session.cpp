@@ -2,10 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
-#include <filesystem>
 
 #include "layers/base/error.h"
 #include "layers/base/log.h"
+#include "registry/certificates.h"
 #include "registry/registry_error.h"
 
 namespace strake::registry {
@@ -13,7 +13,6 @@ namespace {
 
 using base::Error;
 using base::ErrorCode;
-namespace fs = std::filesystem;
 
 constexpr int kLongestRedirectChain = 5;
 constexpr int kAuthorizationRounds = 2;
@@ -27,28 +26,11 @@ std::string api_host(const std::string& host) {
   return host == "docker.io" || host == "index.docker.io" ? "registry-1.docker.io" : host;
 }
 
-/// The first file of `directory` with that extension, in the order of names; "" if there is none.
-std::string first_file(const fs::path& directory, const char* extension) {
-  std::string found;
-  std::error_code error;
-  for (fs::directory_iterator i(directory, error), end; !error && i != end; i.increment(error)) {
-    const std::string path = i->path().string();
-    if (i->path().extension() == extension && (found.empty() || path < found)) found = path;
-  }
-  return found;
-}
-
-/// Docker's layout: <directory>/<host[:port]>/{*.crt, *.cert, *.key}.
-TlsOptions certificates_of(const std::string& host, const std::vector<std::string>& directories) {
-  TlsOptions tls;
-  for (const std::string& directory : directories) {
-    const fs::path own = fs::path(directory) / host;
-    if (tls.ca_file.empty()) tls.ca_file = first_file(own, ".crt");
-    if (!tls.cert_file.empty()) continue;
-    tls.cert_file = first_file(own, ".cert");
-    if (!tls.cert_file.empty()) tls.key_file = first_file(own, ".key");
-  }
-  return tls;
+/// One more attempt, soon: another place has the same.
+RetryPolicy little_patience(RetryPolicy policy) {
+  policy.attempts = std::min(policy.attempts, 2);
+  policy.longest_retry_after = std::chrono::seconds(0);
+  return policy;
 }
 
 /// Whether two origins differ in nothing but http for https: what registries behind a proxy that
@@ -62,54 +44,98 @@ bool is_own_without_tls(const Origin& origin, const Origin& other) {
 
 struct Session::Registry {
   std::string host;  // as in references
-  bool insecure = false;
+  Connection connection;
   Origin origin;  // valid once connected
+  CaBundle ca;
   TlsOptions tls;
   std::mutex mutex;  // held while the scheme is found out
   std::atomic<bool> connected = false;
   StreamLimit streams;
 
-  Registry(std::string name, int limit) : host(std::move(name)), streams(limit) {}
+  Registry(std::string name, Connection how, int limit)
+      : host(std::move(name)), connection(std::move(how)), streams(limit) {}
+
+  bool insecure() const { return connection.insecure.value_or(false); }
 };
 
 std::string scope_of(const oci::Repository& repository, Access access) {
   return "repository:" + repository.path + (access == Access::push ? ":pull,push" : ":pull");
 }
 
+PlacesToTry Session::places(const oci::Repository& repository, bool by_digest) {
+  options_.registries.check_allowed(repository);
+  return {options_.registries.places_of(repository, by_digest), mirrors_};
+}
+
 Session::Session(HttpTransport& http, const Credentials& credentials, ClientOptions options)
     : http_(http),
       options_(std::move(options)),
-      authorizer_(http, credentials, options_.trusted_realm_hosts, options_.environment.now) {}
+      impatient_(little_patience(options_.retry)),
+      authorizer_(http, credentials, options_.trusted_realm_hosts, options_.environment.now),
+      mirrors_(options_.environment.now) {}
 Session::~Session() = default;
 
-Session::Registry& Session::registry_of(const std::string& host) {
+Session::Registry& Session::registry_of(const oci::Repository& repository) {
   const std::lock_guard lock(mutex_);
-  std::unique_ptr<Registry>& registry = registries_[host];
-  if (!registry) {
-    registry = std::make_unique<Registry>(host, options_.streams_per_registry);
-    registry->insecure = options_.insecure_hosts.contains(host);
+  Registry*& known = known_[repository];
+  if (known != nullptr) return *known;
+  options_.registries.check_allowed(repository);
+  Connection connection = options_.registries.connection_of(repository);
+  for (const auto& registry : registries_) {
+    if (registry->host == repository.host && registry->connection == connection) {
+      return *(known = registry.get());
+    }
   }
-  return *registry;
+  const int streams = connection.streams.value_or(options_.streams_per_registry);
+  registries_.push_back(
+      std::make_unique<Registry>(repository.host, std::move(connection), streams));
+  return *(known = registries_.back().get());
 }
 
 void Session::connect(Registry& registry, std::stop_token stop) {
   if (registry.connected) return;
   const std::lock_guard lock(registry.mutex);
   if (registry.connected) return;
-  const std::string host = api_host(registry.host);
-  registry.origin = registry_origin(host, "https");
-  registry.tls = certificates_of(host, options_.certificate_directories);
-  if (registry.insecure || is_loopback(registry.origin.host)) probe(registry, std::move(stop));
+  registry.origin = registry_origin(api_host(registry.host), "https");
+  load_certificates(registry);
+  const std::optional<bool> http = registry.connection.http;
+  if (http) {
+    registry.origin = registry_origin(api_host(registry.host), *http ? "http" : "https");
+  } else if (registry.insecure() || is_loopback(registry.origin.host)) {
+    probe(registry, std::move(stop));
+  }
   registry.connected = true;
+}
+
+/// What was configured for the registry, and what lies in directories of its name.
+void Session::load_certificates(Registry& registry) {
+  const Connection& connection = registry.connection;
+  const std::vector<std::string>& directories = options_.certificate_directories;
+  Certificates found = find_certificates(registry.host, directories);
+  if (const std::string host = api_host(registry.host); host != registry.host) {
+    const Certificates more = find_certificates(host, directories);
+    found.ca_files.insert(found.ca_files.end(), more.ca_files.begin(), more.ca_files.end());
+    if (found.cert_file.empty()) {
+      found.cert_file = more.cert_file;
+      found.key_file = more.key_file;
+    }
+  }
+  found.ca_files.insert(found.ca_files.begin(), connection.ca_files.begin(),
+                        connection.ca_files.end());
+  registry.ca = CaBundle(found.ca_files);
+  const bool configured = !connection.cert_file.empty();
+  registry.tls = {.verify = !registry.insecure(),
+                  .ca_file = registry.ca.path(),
+                  .cert_file = configured ? connection.cert_file : found.cert_file,
+                  .key_file = configured ? connection.key_file : found.key_file};
 }
 
 /// Plain http is for registries of this machine, which rarely have TLS, and for those the user
 /// named: there TLS goes first, unverified, as with docker.
 void Session::probe(Registry& registry, std::stop_token stop) {
   const std::string host = api_host(registry.host);
-  registry.tls.verify = !registry.insecure;
   const std::array<const char*, 2> schemes =
-      registry.insecure ? std::array{"https", "http"} : std::array{"http", "https"};
+      registry.insecure() ? std::array{"https", "http"} : std::array{"http", "https"};
   registry.origin = registry_origin(host, schemes[0]);
   std::optional<Error> first;
   try {
@@ -137,7 +163,7 @@ bool Session::answers(const Registry& registry, std::stop_token stop) {
 }
 
 HttpResponse Session::send(const Call& call, std::stop_token stop) {
-  Registry& registry = registry_of(call.repository.host);
+  Registry& registry = registry_of(call.repository);
   const StreamLimit::Slot slot(registry.streams, stop);
   connect(registry, stop);
   const AuthTarget target{registry.origin, call.repository, call.scopes, registry.tls};
@@ -197,7 +223,7 @@ Origin Session::check_redirect(const Registry& registry, const Url& from, const 
   };
   if (is_own_without_tls(from.origin, to.origin)) return from.origin;
   if (from.origin.scheme == "https" && to.origin.scheme == "http") refuse("it is not https");
-  const bool local = registry.insecure || is_private_address(registry.origin.host);
+  const bool local = registry.insecure() || is_private_address(registry.origin.host);
   if (is_private_address(to.origin.host) && !local && !options_.allow_private_redirects) {
     refuse("it is a private address, and the registry is not");
   }
@@ -214,13 +240,15 @@ HttpResponse Session::perform(const HttpRequest& request, std::stop_token stop) 
   return response;
 }
 
-HttpResponse Session::send_with_retries(const Call& call, std::stop_token stop) {
-  return with_retries(stop, [&] { return send(call, stop); });
+HttpResponse Session::send_with_retries(const Call& call, std::stop_token stop, Patience patience) {
+  return with_retries(
+      stop, [&] { return send(call, stop); }, patience);
 }
 
 HttpResponse Session::with_retries(std::stop_token stop,
-                                   const std::function<HttpResponse()>& attempt) {
-  Retry retry = new_retry();
+                                   const std::function<HttpResponse()>& attempt,
+                                   Patience patience) {
+  Retry retry = new_retry(patience);
   for (;;) {
     try {
       HttpResponse response = attempt();
@@ -233,7 +261,7 @@ HttpResponse Session::with_retries(std::stop_token stop,
 
 Url Session::upload_url(const oci::Repository& repository, const HttpResponse& response,
                         const std::string& requested, std::stop_token stop) {
-  Registry& registry = registry_of(repository.host);
+  Registry& registry = registry_of(repository);
   connect(registry, std::move(stop));
   Url url = resolve_url({registry.origin, requested}, response.headers.get("Location"));
   if (is_own_without_tls(registry.origin, url.origin)) url.origin = registry.origin;

@@ -11,6 +11,7 @@
 
 #include "registry/authorizer.h"
 #include "registry/client.h"
+#include "registry/mirrors.h"
 #include "registry/stream_limit.h"
 #include "registry/url.h"
 
@@ -18,6 +19,9 @@ namespace strake::registry {
 
 /// What a request may do to a repository.
 enum class Access { pull, push };
+
+/// How long to try at one place: a mirror's failures are not waited out, the next place is asked.
+enum class Patience { full, little };
 
 /// One request to a registry's API.
 struct Call {
@@ -45,14 +49,22 @@ class Session {
   HttpResponse send(const Call& call, std::stop_token stop);
 
   /// send(), tried again as the policy says. For requests that may be repeated safely.
-  HttpResponse send_with_retries(const Call& call, std::stop_token stop);
+  HttpResponse send_with_retries(const Call& call, std::stop_token stop,
+                                 Patience patience = Patience::full);
 
   /// Runs `attempt` until its response is not worth trying again for, or attempts are used up: the
   /// last response is returned, the last Error(unavailable) thrown.
-  HttpResponse with_retries(std::stop_token stop, const std::function<HttpResponse()>& attempt);
+  HttpResponse with_retries(std::stop_token stop, const std::function<HttpResponse()>& attempt,
+                            Patience patience = Patience::full);
 
   const RetryEnvironment& environment() const noexcept { return options_.environment; }
-  Retry new_retry() const { return Retry(options_.retry, options_.environment); }
+  Retry new_retry(Patience patience = Patience::full) const {
+    return Retry(patience == Patience::full ? options_.retry : impatient_, options_.environment);
+  }
+
+  /// Where to read what `repository` has: mirrors, then itself. Throws Error(denied) if it is
+  /// blocked.
+  PlacesToTry places(const oci::Repository& repository, bool by_digest);
 
   /// The URL of an upload from a Location field. It must be of the registry's own origin: what is
   /// uploaded and the credentials go nowhere else. Throws Error(denied).
@@ -62,8 +74,9 @@ class Session {
  private:
   struct Registry;
 
-  Registry& registry_of(const std::string& host);
+  Registry& registry_of(const oci::Repository& repository);
   void connect(Registry& registry, std::stop_token stop);
+  void load_certificates(Registry& registry);
   void probe(Registry& registry, std::stop_token stop);
   bool answers(const Registry& registry, std::stop_token stop);
   HttpResponse follow(const Registry& registry, const Call& call, const std::string& authorization,
@@ -73,9 +86,12 @@ class Session {
 
   HttpTransport& http_;
   const ClientOptions options_;
+  const RetryPolicy impatient_;
   Authorizer authorizer_;
+  MirrorHealth mirrors_;
   std::mutex mutex_;  // guards what follows
-  std::map<std::string, std::unique_ptr<Registry>> registries_;
+  std::vector<std::unique_ptr<Registry>> registries_;
+  std::map<oci::Repository, Registry*> known_;
 };
 
 /// "repository:team/app:pull" or "…:pull,push".

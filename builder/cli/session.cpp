@@ -58,9 +58,10 @@ registry::CurlTransport& Session::transport() {
 registry::Client& Session::registry() {
   if (client_) return *client_;
   registry::ClientOptions options;
-  options.insecure_hosts = settings_.insecure_registries;
-  options.insecure_hosts.insert(common_.insecure_registries.begin(),
-                                common_.insecure_registries.end());
+  options.registries.add(
+      registry::insecure_registries(common_.insecure_registries, "the command line"));
+  options.registries.add(
+      registry::insecure_registries(settings_.insecure_registries, "the settings"));
   client_ = std::make_unique<registry::Client>(transport(), credentials(), std::move(options));
   return *client_;
 }

@@ -340,7 +340,7 @@ TEST_F(ClientPull, OtherRegistriesAreNeverSpokenToInPlainHttp) {
 }
 
 TEST_F(ClientPull, InsecureRegistriesAreTriedWithTlsFirst) {
-  options_.insecure_hosts = {kHost};
+  options_.registries.add(insecure_registries({kHost}, "test"));
   http_.serve("http://reg.example.com", [&](const ServerRequest& r) { return registry_(r); });
   registry_.add_manifest("team/app", "1", manifest_, kManifestType);
   EXPECT_NO_THROW(client().get_manifest(tag("1")));

@@ -219,7 +219,9 @@ TEST_F(DockerRegistryTest, CertificatesAreVerifiedUnlessToldOtherwise) {
                   {.certificate_directories = {(directory.path() / "certs.d").string()}});
   EXPECT_NO_THROW(trusting.check_push_permission(repository));
 
-  Client careless(http_, credentials_, {.insecure_hosts = {secure.host()}});
+  ClientOptions options;
+  options.registries.add(insecure_registries({secure.host()}, "test"));
+  Client careless(http_, credentials_, options);
   EXPECT_NO_THROW(careless.check_push_permission(repository));
 }
 
