@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "layers/base/error.h"
 #include "layers/base/log.h"
 #include "registry/blob_put.h"
@@ -25,6 +27,29 @@ void cancel_upload(Session& session, const oci::Repository& repository, const Ur
   } catch (const Error& e) {
     base::log_debug(std::string("cannot cancel an upload: ") + e.what());
   }
+}
+
+/// Whether the registry says that it stored this, or nothing.
+bool stored_as(const HttpResponse& response, const base::Digest& digest) {
+  const std::string_view claimed = response.headers.get("Docker-Content-Digest");
+  return !claimed.starts_with("sha256:") || claimed == digest.str();
+}
+
+/// Whether the registry may have got something else than was sent.
+bool may_be_damaged(const HttpResponse& response) {
+  const auto entries = parse_error_body(response.body);
+  return response.ok() ||
+         std::any_of(entries.begin(), entries.end(), [](const RegistryErrorEntry& entry) {
+           return entry.code == "MANIFEST_INVALID" || entry.code == "MANIFEST_BLOB_UNKNOWN" ||
+                  entry.code == "DIGEST_INVALID";
+         });
+}
+
+Error stored_as_other(const std::string& what, const HttpResponse& response,
+                      const base::Digest& digest) {
+  return Error(ErrorCode::corrupt, what + ": the registry stored it as " +
+                                       base::quoted(response.headers.get("Docker-Content-Digest")) +
+                                       ", but its digest is " + digest.str());
 }
 
 }  // namespace
@@ -80,18 +105,22 @@ ManifestReceipt Client::put_manifest(const oci::Reference& to, std::string_view 
             .open_body = [&] { return std::make_unique<base::StringSource>(std::string(bytes)); },
             .body_size = bytes.size()};
   call.headers.add("Content-Type", std::string(media_type));
-  const HttpResponse response = session_->send_with_retries(call, stop);
-  if (!response.ok()) {
-    const Error error = push_error(what, repository, response);
-    if (to.tag && error.code() != ErrorCode::unavailable && names(to, digest, stop)) return {};
-    throw error;
+  Retry retry = session_->new_retry();
+  for (std::string last;;) {
+    const HttpResponse response = session_->send_with_retries(call, stop);
+    if (response.ok() && stored_as(response, digest)) {
+      return {.lists_referrer = response.headers.find("OCI-Subject").has_value()};
+    }
+    const Error error = response.ok() ? stored_as_other(what, response, digest)
+                                      : push_error(what, repository, response);
+    // What is refused twice in the same words was not damaged on the way.
+    if (!may_be_damaged(response) || last == error.what() || !retry.wait(response, stop)) {
+      const bool refused = !response.ok() && error.code() != ErrorCode::unavailable;
+      if (to.tag && refused && names(to, digest, stop)) return {};
+      throw error;
+    }
+    last = error.what();
   }
-  const std::string_view claimed = response.headers.get("Docker-Content-Digest");
-  if (claimed.starts_with("sha256:") && claimed != digest.str()) {
-    throw Error(ErrorCode::corrupt, what + ": the registry stored it as " + base::quoted(claimed) +
-                                        ", but its digest is " + digest.str());
-  }
-  return {.lists_referrer = response.headers.find("OCI-Subject").has_value()};
 }
 
 bool Client::names(const oci::Reference& reference, const base::Digest& digest,
