@@ -91,6 +91,7 @@ const std::vector<ThirdParty> kThirdParty = {
       "layers/docker_archive.cpp", "cache/record_format.cpp", "registry/", "builder/output/",
       "builder/exec/", "builder/cli/"}},
     // Settings, compose files, and what vendors of devices write.
+    {"toml++/", {"registry/registries_conf.cpp"}},
     {"yaml-cpp/", {"builder/cli/settings.cpp", "builder/cli/compose", "builder/exec/cdi.cpp"}},
     {"CLI/", {"builder/cli/arguments.cpp", "builder/cli/option_set.cpp"}},
     {"seccomp.h", {"builder/sandbox/"}},

@@ -2,8 +2,8 @@
 # missing, and says which. Needs root or sudo only when something is missing.
 
 build_packages="g++ cmake ninja-build pkg-config libarchive-dev libssl-dev libcurl4-openssl-dev
-  nlohmann-json3-dev libyaml-cpp-dev libdeflate-dev libisal-dev libzstd-dev libbz2-dev liblzma-dev
-  libcli11-dev libseccomp-dev libcap-dev ca-certificates"
+  nlohmann-json3-dev libyaml-cpp-dev libtomlplusplus-dev libdeflate-dev libisal-dev libzstd-dev libbz2-dev
+  liblzma-dev libcli11-dev libseccomp-dev libcap-dev ca-certificates"
 example_packages="docker-registry mmdebstrap qemu-user-static"
 test_packages="libgtest-dev libgmock-dev docker-registry skopeo umoci qemu-user-static busybox-static
   mmdebstrap python3 zstd gzip bzip2 xz-utils tar apache2-utils procps openssl git file openssh-client uidmap
