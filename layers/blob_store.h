@@ -59,6 +59,8 @@ class PartialBlob final : public base::ByteSink {
 
   /// How much is there already; ask the server for the rest. (Hashing it again is done here.)
   std::uint64_t size_bytes() const noexcept { return writer_.size_bytes(); }
+  /// The digest of all of that.
+  base::Digest digest() const { return writer_.sha256_.digest(); }
   void write(std::span<const std::byte> bytes) override { writer_.write(bytes); }
   /// Starts again from nothing: the server would not resume, or what was kept is wrong.
   void restart();

@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "layers/base/error.h"
+#include "layers/base/log.h"
 #include "layers/oci/json.h"
 #include "registry/blob_download.h"
 #include "registry/body.h"
@@ -108,11 +109,61 @@ auto read_somewhere(Session& session, const oci::Repository& repository, bool by
   }
 }
 
+/// Runs `read`, and again if what came is wrong: it may have been damaged on the way. What is wrong
+/// twice in the same way is what the registry has.
+template <typename Read>
+auto read_undamaged(Session& session, Patience patience, const std::stop_token& stop, Read read) {
+  Retry retry = session.new_retry(patience);
+  for (std::string last;;) {
+    try {
+      return read();
+    } catch (const Error& e) {
+      const bool wrong = e.code() == ErrorCode::corrupt || e.code() == ErrorCode::unsupported;
+      if (!wrong || last == e.what() || !retry.wait(stop)) throw;
+      last = e.what();
+      base::log_debug("asking again: " + last);
+    }
+  }
+}
+
 /// A name for messages: what the user asked for, and where it was looked for if that is elsewhere.
 std::string shown_at(const std::string& asked, const oci::Repository& repository,
                      const oci::Repository& place) {
   return place == repository ? asked : asked + " at " + place.str();
 }
+
+/// A sink whose bytes cannot be taken back.
+class OnePass final : public ResumableSink {
+ public:
+  explicit OnePass(base::ByteSink& to) : to_(to) {}
+
+  void write(std::span<const std::byte> bytes) override {
+    sha256_.update(bytes);
+    size_bytes_ += bytes.size();
+    to_.write(bytes);
+  }
+  std::uint64_t size_bytes() const override { return size_bytes_; }
+  base::Digest digest() const override { return sha256_.digest(); }
+  bool restart() override { return false; }
+
+ private:
+  base::ByteSink& to_;
+  base::Sha256 sha256_;
+  std::uint64_t size_bytes_ = 0;
+};
+
+/// A small blob in memory.
+struct TextSink final : ResumableSink {
+  void write(std::span<const std::byte> bytes) override { text += base::text_of(bytes); }
+  std::uint64_t size_bytes() const override { return text.size(); }
+  base::Digest digest() const override { return base::Digest::of(text); }
+  bool restart() override {
+    text.clear();
+    return true;
+  }
+
+  std::string text;
+};
 
 struct Fetched {
   std::string bytes;
@@ -179,15 +230,17 @@ oci::Document<oci::ManifestOrIndex> Client::get_manifest(const oci::Reference& r
                                                          std::stop_token stop, Mirrors mirrors) {
   const auto get_at = [&](const oci::Repository& place, Patience patience) {
     const std::string shown = shown_at(reference.familiar(), reference.repository, place);
-    Fetched fetched = fetch_manifest(*session_, place, name_of(reference), shown, stop, patience);
-    const std::string media_type = media_type_of(fetched.response);
-    const base::Digest digest = base::Digest::of(fetched.bytes);
-    if (reference.digest) {
-      check_digest(digest, *reference.digest, shown);
-    } else if (const auto claimed = digest_header(fetched.response)) {
-      check_digest(digest, *claimed, shown);
-    }
-    return oci::parse_manifest(std::move(fetched.bytes), media_type);
+    return read_undamaged(*session_, patience, stop, [&] {
+      Fetched fetched = fetch_manifest(*session_, place, name_of(reference), shown, stop, patience);
+      const std::string media_type = media_type_of(fetched.response);
+      const base::Digest digest = base::Digest::of(fetched.bytes);
+      if (reference.digest) {
+        check_digest(digest, *reference.digest, shown);
+      } else if (const auto claimed = digest_header(fetched.response)) {
+        check_digest(digest, *claimed, shown);
+      }
+      return oci::parse_manifest(std::move(fetched.bytes), media_type);
+    });
   };
   return read_somewhere(*session_, reference.repository, reference.digest.has_value(), mirrors,
                         get_at);
@@ -199,25 +252,41 @@ oci::Document<oci::ManifestOrIndex> Client::get_manifest(const oci::Repository& 
   const std::string name = descriptor.digest.str();
   const auto get_at = [&](const oci::Repository& place, Patience patience) {
     const std::string shown = place.str() + "@" + name;
-    Fetched fetched = fetch_manifest(*session_, place, name, shown, stop, patience);
-    check_digest(base::Digest::of(fetched.bytes), descriptor.digest, shown);
-    if (fetched.bytes.size() != descriptor.size) {
-      throw Error(ErrorCode::corrupt, "manifest of " + base::quoted(shown) +
-                                          " has another size: got " +
-                                          std::to_string(fetched.bytes.size()) + " bytes, want " +
-                                          std::to_string(descriptor.size));
-    }
-    return oci::parse_manifest(std::move(fetched.bytes), descriptor.media_type);
+    return read_undamaged(*session_, patience, stop, [&] {
+      Fetched fetched = fetch_manifest(*session_, place, name, shown, stop, patience);
+      check_digest(base::Digest::of(fetched.bytes), descriptor.digest, shown);
+      if (fetched.bytes.size() != descriptor.size) {
+        throw Error(ErrorCode::corrupt, "manifest of " + base::quoted(shown) +
+                                            " has another size: got " +
+                                            std::to_string(fetched.bytes.size()) + " bytes, want " +
+                                            std::to_string(descriptor.size));
+      }
+      return oci::parse_manifest(std::move(fetched.bytes), descriptor.media_type);
+    });
   };
   return read_somewhere(*session_, repository, true, Mirrors::used, get_at);
 }
 
 void Client::get_blob(const oci::Repository& from, const oci::Descriptor& blob, base::ByteSink& to,
                       std::stop_token stop) {
-  try {
-    BlobDownload(*session_, from, blob, to).run(std::move(stop));
-  } catch (const Error& e) {
-    throw login_hint(e, from, Access::pull);
+  OnePass once(to);
+  get_blob({&from, 1}, blob, once, std::move(stop));
+}
+
+void Client::get_blob(std::span<const oci::Repository> places, const oci::Descriptor& blob,
+                      ResumableSink& to, std::stop_token stop) {
+  BlobDownload download(*session_, *transfers_, blob, to);
+  for (const oci::Repository& repository : places) {
+    const auto fetch = [&](const oci::Repository& place, Patience patience) {
+      download.fetch_from(place, patience, stop);
+    };
+    try {
+      return read_somewhere(*session_, repository, true, Mirrors::used, fetch);
+    } catch (const Error& e) {
+      const bool last = &repository == &places.back();
+      if (last || !is_about_the_place(e)) throw login_hint(e, repository, Access::pull);
+      base::log_debug(std::string(e.what()) + "; trying the next place");
+    }
   }
 }
 
@@ -228,8 +297,8 @@ std::string Client::read_blob(const oci::Repository& from, const oci::Descriptor
     throw Error(ErrorCode::corrupt,
                 subject + " is larger than " + std::to_string(limit_bytes) + " bytes");
   }
-  base::StringSink sink;
-  get_blob(from, blob, sink, std::move(stop));
+  TextSink sink;
+  get_blob({&from, 1}, blob, sink, std::move(stop));
   return std::move(sink.text);
 }
 

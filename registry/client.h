@@ -78,8 +78,8 @@ struct ResumableSink : base::ByteSink {
   virtual std::uint64_t size_bytes() const = 0;
   /// The digest of all of them.
   virtual base::Digest digest() const = 0;
-  /// Drops them all.
-  virtual void restart() = 0;
+  /// Drops them all; false if they cannot be taken back.
+  virtual bool restart() = 0;
 };
 
 /// Where an upload that the registry opened is to be sent.

@@ -13,7 +13,8 @@ using base::ErrorCode;
 /// Long enough not to wait for it with every blob of an image, short enough for a restart.
 constexpr std::chrono::seconds kDownTime{60};
 
-/// Whether another place may do better. What this machine or the user does ends the read.
+}  // namespace
+
 bool is_about_the_place(const Error& error) {
   switch (error.code()) {
     case ErrorCode::not_found:
@@ -26,8 +27,6 @@ bool is_about_the_place(const Error& error) {
       return false;
   }
 }
-
-}  // namespace
 
 void MirrorHealth::set_down(const std::string& host) {
   const std::lock_guard lock(mutex_);

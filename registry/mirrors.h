@@ -13,6 +13,10 @@
 
 namespace strake::registry {
 
+/// Whether another place may do better than the one that failed so. What this machine or the user
+/// does ends a read.
+bool is_about_the_place(const base::Error& error);
+
 /// Which mirrors did not answer lately: they are not asked again for a while. Thread-safe.
 class MirrorHealth {
  public:

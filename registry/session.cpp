@@ -165,6 +165,17 @@ bool Session::answers(const Registry& registry, std::stop_token stop) {
 HttpResponse Session::send(const Call& call, std::stop_token stop) {
   Registry& registry = registry_of(call.repository);
   const StreamLimit::Slot slot(registry.streams, stop);
+  return exchange(registry, call, std::move(stop));
+}
+
+std::optional<HttpResponse> Session::send_if_free(const Call& call, std::stop_token stop) {
+  Registry& registry = registry_of(call.repository);
+  const std::optional<StreamLimit::Slot> slot = registry.streams.try_admit();
+  if (!slot) return std::nullopt;
+  return exchange(registry, call, std::move(stop));
+}
+
+HttpResponse Session::exchange(Registry& registry, const Call& call, std::stop_token stop) {
   connect(registry, stop);
   const AuthTarget target{registry.origin, call.repository, call.scopes, registry.tls};
   std::string authorization = authorizer_.authorization(target, stop);
@@ -223,6 +234,10 @@ Origin Session::check_redirect(const Registry& registry, const Url& from, const 
   };
   if (is_own_without_tls(from.origin, to.origin)) return from.origin;
   if (from.origin.scheme == "https" && to.origin.scheme == "http") refuse("it is not https");
+  const bool other_host = to.origin.host != registry.origin.host;
+  if (is_link_local(to.origin.host) && other_host && !options_.allow_private_redirects) {
+    refuse("it is a link-local address");
+  }
   const bool local = registry.insecure() || is_private_address(registry.origin.host);
   if (is_private_address(to.origin.host) && !local && !options_.allow_private_redirects) {
     refuse("it is a private address, and the registry is not");

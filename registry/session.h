@@ -47,6 +47,8 @@ class Session {
   /// One attempt: answers challenges (twice at most) and follows redirects of GET and HEAD. Status
   /// codes are values; throws as HttpTransport::perform and for refused redirects.
   HttpResponse send(const Call& call, std::stop_token stop);
+  /// The same on a stream that nobody else wants right now; nullopt if there is none.
+  std::optional<HttpResponse> send_if_free(const Call& call, std::stop_token stop);
 
   /// send(), tried again as the policy says. For requests that may be repeated safely.
   HttpResponse send_with_retries(const Call& call, std::stop_token stop,
@@ -74,6 +76,7 @@ class Session {
  private:
   struct Registry;
 
+  HttpResponse exchange(Registry& registry, const Call& call, std::stop_token stop);
   Registry& registry_of(const oci::Repository& repository);
   void connect(Registry& registry, std::stop_token stop);
   void load_certificates(Registry& registry);

@@ -15,27 +15,33 @@ namespace {
 using base::Error;
 using base::ErrorCode;
 
-/// Counts what passes, for the progress display.
-class ProgressSink final : public base::ByteSink {
+/// A download into the store, shown by the progress display.
+class StoredDownload final : public registry::ResumableSink {
  public:
-  ProgressSink(base::ByteSink& next, Progress& progress, TaskId task, const oci::Descriptor& blob)
-      : next_(next),
+  StoredDownload(layers::PartialBlob& partial, Progress& progress, TaskId task,
+                 const oci::Descriptor& blob)
+      : partial_(partial),
         progress_(progress),
         task_(task),
         total_(blob.size),
         item_(blob.digest.str().substr(0, 19)) {}
 
   void write(std::span<const std::byte> bytes) override {
-    next_.write(bytes);
-    done_ += bytes.size();
-    progress_.bytes(task_, item_, done_, total_);
+    partial_.write(bytes);
+    progress_.bytes(task_, item_, partial_.size_bytes(), total_);
+  }
+  std::uint64_t size_bytes() const override { return partial_.size_bytes(); }
+  base::Digest digest() const override { return partial_.digest(); }
+  bool restart() override {
+    partial_.restart();
+    return true;
   }
 
  private:
-  base::ByteSink& next_;
+  layers::PartialBlob& partial_;
   Progress& progress_;
   TaskId task_;
-  std::uint64_t done_ = 0, total_;
+  std::uint64_t total_;
   std::string item_;
 };
 
@@ -89,31 +95,28 @@ void LayerFetcher::ensure_blob(const base::DiffId& layer, const oci::Descriptor&
 }
 
 void LayerFetcher::pull(const base::DiffId& layer, const oci::Descriptor& blob) {
-  Error last(ErrorCode::not_found, "no registry is known to have blob " + blob.digest.str());
-  for (const layers::KnownBlob& known : machine_.layers.blobs(layer)) {
-    if (known.blob.digest != blob.digest) continue;
-    for (const oci::Repository& repository : known.repositories) {
-      ShownTask task(machine_.progress,
-                     {"", "", "pull " + repository.path + "@" + blob.digest.str().substr(0, 19)});
-      try {
-        layers::PartialBlob partial = machine_.blobs.resume(blob);
-        if (!machine_.blobs.contains(blob.digest)) {
-          partial.restart();
-          ProgressSink sink(partial, machine_.progress, task.id(), blob);
-          machine_.registry.get_blob(repository, blob, sink, stop_);
-          partial.commit();
-        }
-        task.set(Outcome::done);
-        return;
-      } catch (Error& error) {
-        task.set(error);
-        error.add_context("pulling layer " + blob.digest.str() + " from " + repository.str());
-        if (error.code() == ErrorCode::cancelled) throw;
-        last = error;
-      }
+  std::vector<oci::Repository> places;
+  for (const layers::KnownBlob& known : machine_.layers.blobs(layer))
+    if (known.blob.digest == blob.digest)
+      places.insert(places.end(), known.repositories.begin(), known.repositories.end());
+  if (places.empty())
+    throw Error(ErrorCode::not_found, "no registry is known to have blob " + blob.digest.str());
+
+  const std::string shown = places.front().path + "@" + blob.digest.str().substr(0, 19);
+  ShownTask task(machine_.progress, {"", "", "pull " + shown});
+  try {
+    layers::PartialBlob partial = machine_.blobs.resume(blob);
+    if (!machine_.blobs.contains(blob.digest)) {
+      StoredDownload download(partial, machine_.progress, task.id(), blob);
+      machine_.registry.get_blob(places, blob, download, stop_);
+      partial.commit();
     }
+    task.set(Outcome::done);
+  } catch (Error& error) {
+    task.set(error);
+    error.add_context("pulling layer " + blob.digest.str() + " from " + places.front().str());
+    throw;
   }
-  throw last;
 }
 
 void LayerFetcher::unpack(const base::DiffId& layer, const oci::Descriptor& blob) {
