@@ -42,6 +42,8 @@ std::optional<std::string> Authorizer::answer(const AuthTarget& target,
                                               const HttpResponse& unauthorized,
                                               const std::string& used, std::stop_token stop) {
   std::optional<Scheme> scheme = choose(target, unauthorized);
+  // What stands between may refuse without a word: what the registry asked for before holds on.
+  if (!scheme) scheme = scheme_of(target);
   if (!scheme) return std::nullopt;
   {
     const std::lock_guard lock(mutex_);

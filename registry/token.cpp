@@ -92,6 +92,11 @@ Answer post_token(HttpTransport& http, const TokenRequest& request, const Creden
                        answer.response);
 }
 
+/// The names by which everybody calls their own machine. Other addresses of 127/8 may be others'.
+bool is_this_machine(std::string_view host) {
+  return host == "localhost" || host == "127.0.0.1" || host == "[::1]";
+}
+
 [[noreturn]] void refuse_realm(const Url& realm, const Origin& registry, std::string_view why) {
   throw Error(ErrorCode::denied, "registry " + base::quoted(registry.host) +
                                      " wants a token from " + base::quoted(realm.origin.str()) +
@@ -135,9 +140,15 @@ Token fetch_token(HttpTransport& http, const TokenRequest& request,
     }
   }
   if (!answer.response.ok()) refuse(request, answer);
-  Token token = parse_token(answer.body);
-  base::redact(token.value);
-  return token;
+  try {
+    Token token = parse_token(answer.body);
+    base::redact(token.value);
+    return token;
+  } catch (const Error& e) {
+    // Web pages and halves of documents are what servers in trouble send.
+    throw Error(ErrorCode::unavailable,
+                base::quoted(request.realm.origin.host) + " sent no usable token: " + e.what());
+  }
 }
 
 RealmTrust check_realm(const Url& realm, const Origin& registry,
@@ -148,7 +159,7 @@ RealmTrust check_realm(const Url& realm, const Origin& registry,
   }
   if (host == registry.host) return RealmTrust::credentials;
   if (is_private_address(host)) {
-    const bool same_machine = is_loopback(host) && is_loopback(registry.host);
+    const bool same_machine = is_this_machine(host) && is_this_machine(registry.host);
     if (!same_machine) refuse_realm(realm, registry, "it is a private address");
     return RealmTrust::credentials;
   }

@@ -243,6 +243,15 @@ bool is_private_address(std::string_view host) {
   return false;
 }
 
+bool is_link_local(std::string_view host) {
+  if (const auto address = ipv4(host)) return in_network(*address, 0xa9fe0000, 16);
+  if (const auto address = ipv6(host)) {
+    const auto mapped = mapped_ipv4(*address);
+    return mapped ? in_network(*mapped, 0xa9fe0000, 16) : IN6_IS_ADDR_LINKLOCAL(&*address) != 0;
+  }
+  return false;
+}
+
 std::string registrable_domain(std::string_view host) {
   // Whoever asks may register a name below these.
   static constexpr std::array<std::string_view, 34> kSharedSuffixes = {"amazonaws.com",

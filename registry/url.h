@@ -48,6 +48,8 @@ std::string percent_encoded(std::string_view text);
 bool is_loopback(std::string_view host);
 /// A literal loopback, private, link-local, shared (100.64/10), unspecified or multicast address.
 bool is_private_address(std::string_view host);
+/// Whether it is an address of the local link: where clouds give machines their own credentials.
+bool is_link_local(std::string_view host);
 
 /// The domain that one owner registers ("example.co.uk" of "a.b.example.co.uk"), as far as can be
 /// told without the public suffix list: the usual second-level names of country domains and the

@@ -217,6 +217,27 @@ TEST_F(ClientAuth, TokenServerThatFailsIsAskedAgain) {
   EXPECT_EQ(sleeps_, 2);
 }
 
+TEST_F(ClientAuth, TokenServerThatSendsAWebPageIsAskedAgain) {
+  bool page = true;
+  http_.serve("https://auth.example.com", [&](const ServerRequest&) {
+    if (std::exchange(page, false)) return ServerResponse{.body = "<html>Welcome</html>"};
+    valid_ = "late";
+    return ServerResponse{.body = R"({"token":"late"})"};
+  });
+  EXPECT_NO_THROW(get());
+  EXPECT_EQ(sleeps_, 1);
+}
+
+TEST_F(ClientAuth, RefusalWithoutAChallengeIsAnsweredAsTheLastOne) {
+  get();
+  http_.serve(kOrigin, [this, refused = false](const ServerRequest& request) mutable {
+    if (!std::exchange(refused, true)) return ServerResponse{.status = 401};
+    EXPECT_EQ(request.header("Authorization"), "Bearer t2");
+    return registry_(request);
+  });
+  EXPECT_NO_THROW(get());
+}
+
 TEST_F(ClientAuth, PingChecksTheCredentials) {
   credentials_.set(kHost, {"me", "password"});
   challenge_ = R"(Bearer realm="https://auth.example.com/token",service="reg")";

@@ -99,6 +99,33 @@ TEST_F(ClientPull, LyingDigestHeaderOfATagIsRefused) {
   EXPECT_EQ(code_of([&] { client().get_manifest(tag("1.0")); }), ErrorCode::corrupt);
 }
 
+TEST_F(ClientPull, ManifestDamagedOnTheWayIsAskedForAgain) {
+  registry_.add_manifest("team/app", "1.0", manifest_, kManifestType);
+  const oci::Reference by_digest{repository_, std::nullopt, base::Digest::of(manifest_)};
+  for (const oci::Reference& reference : {tag("1.0"), by_digest}) {
+    int requests = 0;
+    serve([&](const ServerRequest& request) {
+      ServerResponse response = registry_(request);
+      if (++requests == 1) response.body[5] ^= 1;
+      if (requests == 2) response.body = "<html>";
+      return response;
+    });
+    EXPECT_EQ(client().get_manifest(reference).bytes, manifest_);
+    EXPECT_EQ(requests, 3);
+  }
+}
+
+TEST_F(ClientPull, ManifestThatIsWrongTwiceIsWrong) {
+  int requests = 0;
+  serve([&](const ServerRequest&) {
+    ++requests;
+    return ServerResponse{.headers = {{"Content-Type", kManifestType}}, .body = "{}"};
+  });
+  const oci::Reference reference{repository_, std::nullopt, base::Digest::of(manifest_)};
+  EXPECT_EQ(code_of([&] { client().get_manifest(reference); }), ErrorCode::corrupt);
+  EXPECT_EQ(requests, 2);
+}
+
 TEST_F(ClientPull, ManifestMustHaveTheSizeOfItsDescriptor) {
   serve_registry();
   registry_.add_manifest("team/app", "1.0", manifest_, kManifestType);

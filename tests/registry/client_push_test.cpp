@@ -196,6 +196,19 @@ TEST_F(ClientPush, RegistryThatComputesAnotherDigestIsNoticed) {
       ErrorCode::corrupt);
 }
 
+TEST_F(ClientPush, ManifestDamagedOnTheWayIsSentAgain) {
+  for (const char* code : {"MANIFEST_INVALID", "MANIFEST_BLOB_UNKNOWN", "DIGEST_INVALID"}) {
+    int puts = 0;
+    script_["PUT"] = [&](const ServerRequest&) {
+      if (++puts > 1) return ServerResponse{.status = 201};
+      return ServerResponse{.status = 400,
+                            .body = std::string(R"({"errors":[{"code":")") + code + "\"}]}"};
+    };
+    client().put_manifest({repository_, "1.0", {}}, testing::manifest_json(), kManifestType);
+    EXPECT_EQ(puts, 2) << code;
+  }
+}
+
 TEST_F(ClientPush, ImmutableTagWithTheSameContentIsFine) {
   const std::string bytes = testing::manifest_json();
   registry_.add_manifest("team/app", "1.0", bytes, kManifestType);

@@ -64,6 +64,7 @@ TEST(TokenRealm, CredentialsGoOnlyToTheRegistrysOwn) {
       {"https://10.1.2.3", "https://10.1.2.4/token", 0},
       {"http://127.0.0.1:5000", "http://127.0.0.1:5001/token", 2},
       {"http://localhost:5000", "http://127.0.0.1:5001/token", 2},
+      {"http://127.0.0.1:5000", "http://127.0.0.2:5000/token", 0},
       {"http://127.0.0.1:5000", "http://169.254.169.254/token", 0},
   };
   for (const RealmRow& row : rows) {
