@@ -4,6 +4,7 @@
 
 #include "builder/cli/terminal_io.h"
 #include "layers/snapshot/copied_roots.h"
+#include "registry/registry_sources.h"
 
 namespace strake::cli {
 
@@ -11,6 +12,7 @@ Session::Session(CommonOptions common, Settings settings, const Environment& env
                  StopSignals& signals)
     : common_(std::move(common)),
       settings_(std::move(settings)),
+      environment_(environment),
       signals_(signals),
       root_(store_root(common_, settings_, environment, sandbox::caller().uid == 0)) {}
 
@@ -58,10 +60,16 @@ registry::CurlTransport& Session::transport() {
 registry::Client& Session::registry() {
   if (client_) return *client_;
   registry::ClientOptions options;
+  options.upload_directory = root_ / "uploads";
   options.registries.add(
       registry::insecure_registries(common_.insecure_registries, "the command line"));
+  for (const registry::RegistryRules& rules : settings_.registries) options.registries.add(rules);
   options.registries.add(
       registry::insecure_registries(settings_.insecure_registries, "the settings"));
+  options.certificate_directories = registry::certificate_directories(environment_);
+  options.add_registries = [environment = environment_](registry::Registries& registries) {
+    registry::add_system_sources(registries, environment);
+  };
   client_ = std::make_unique<registry::Client>(transport(), credentials(), std::move(options));
   return *client_;
 }
