@@ -44,6 +44,9 @@ struct TransferSizes {
 struct ClientOptions {
   /// How each registry is spoken to, its mirrors, what is blocked.
   Registries registries = {};
+  /// Adds what files say to `registries`, when the first request is made: a build whose steps are
+  /// all cached reads none of them.
+  std::function<void(Registries&)> add_registries = {};
   /// Hosts that may be given credentials when a registry names them as its token server.
   std::set<std::string> trusted_realm_hosts = {};
   /// Redirects from a public registry to a private address are followed.

@@ -11,7 +11,7 @@
 namespace strake::registry {
 
 /// The value of an environment variable.
-using Variables = std::function<std::optional<std::string>(const char* name)>;
+using Variables = std::function<std::optional<std::string>(const std::string& name)>;
 
 /// The files of registries.conf in the order they are read, those that exist: that of
 /// CONTAINERS_REGISTRIES_CONF, else the user's, else `etc`'s; then the drop-ins of

@@ -62,11 +62,6 @@ std::string scope_of(const oci::Repository& repository, Access access) {
   return "repository:" + repository.path + (access == Access::push ? ":pull,push" : ":pull");
 }
 
-PlacesToTry Session::places(const oci::Repository& repository, bool by_digest) {
-  options_.registries.check_allowed(repository);
-  return {options_.registries.places_of(repository, by_digest), mirrors_};
-}
-
 Session::Session(HttpTransport& http, const Credentials& credentials, ClientOptions options)
     : http_(http),
       options_(std::move(options)),
@@ -75,12 +70,25 @@ Session::Session(HttpTransport& http, const Credentials& credentials, ClientOpti
       mirrors_(options_.environment.now) {}
 Session::~Session() = default;
 
+const Registries& Session::registries() {
+  std::call_once(registries_read_, [this] {
+    all_registries_ = options_.registries;
+    if (options_.add_registries) options_.add_registries(all_registries_);
+  });
+  return all_registries_;
+}
+
+PlacesToTry Session::places(const oci::Repository& repository, bool by_digest) {
+  registries().check_allowed(repository);
+  return {registries().places_of(repository, by_digest), mirrors_};
+}
+
 Session::Registry& Session::registry_of(const oci::Repository& repository) {
   const std::lock_guard lock(mutex_);
   Registry*& known = known_[repository];
   if (known != nullptr) return *known;
-  options_.registries.check_allowed(repository);
-  Connection connection = options_.registries.connection_of(repository);
+  registries().check_allowed(repository);
+  Connection connection = registries().connection_of(repository);
   for (const auto& registry : registries_) {
     if (registry->host == repository.host && registry->connection == connection) {
       return *(known = registry.get());

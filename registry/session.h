@@ -77,6 +77,7 @@ class Session {
   struct Registry;
 
   HttpResponse exchange(Registry& registry, const Call& call, std::stop_token stop);
+  const Registries& registries();
   Registry& registry_of(const oci::Repository& repository);
   void connect(Registry& registry, std::stop_token stop);
   void load_certificates(Registry& registry);
@@ -92,6 +93,8 @@ class Session {
   const RetryPolicy impatient_;
   Authorizer authorizer_;
   MirrorHealth mirrors_;
+  std::once_flag registries_read_;  // guards all_registries_
+  Registries all_registries_;
   std::mutex mutex_;  // guards what follows
   std::vector<std::unique_ptr<Registry>> registries_;
   std::map<oci::Repository, Registry*> known_;

@@ -92,7 +92,7 @@ const std::vector<ThirdParty> kThirdParty = {
       "builder/exec/", "builder/cli/"}},
     // Settings, compose files, and what vendors of devices write.
     {"toml++/", {"registry/registries_conf.cpp"}},
-    {"yaml-cpp/", {"builder/cli/settings.cpp", "builder/cli/compose", "builder/exec/cdi.cpp"}},
+    {"yaml-cpp/", {"builder/cli/settings", "builder/cli/compose", "builder/exec/cdi.cpp"}},
     {"CLI/", {"builder/cli/arguments.cpp", "builder/cli/option_set.cpp"}},
     {"seccomp.h", {"builder/sandbox/"}},
     {"sys/capability.h", {"builder/sandbox/"}},

@@ -55,6 +55,7 @@ class Session {
  private:
   const CommonOptions common_;
   const Settings settings_;
+  const Environment environment_;
   StopSignals& signals_;
   const std::filesystem::path root_;
 

@@ -5,6 +5,8 @@
 #include <array>
 
 #include "builder/cli/output_spec.h"
+#include "builder/cli/settings_file.h"
+#include "builder/cli/settings_registries.h"
 #include "layers/base/error.h"
 #include "layers/base/files.h"
 
@@ -12,30 +14,6 @@ namespace strake::cli {
 namespace {
 
 constexpr std::size_t kLargestFile = 1 << 20;
-
-/// Makes errors that point into the file.
-class SettingsFile {
- public:
-  SettingsFile(const std::string& text, std::filesystem::path file)
-      : text_(std::make_shared<const std::string>(text)), file_(std::move(file)) {}
-
-  base::Error error(const YAML::Mark& mark, std::string message) const {
-    const int line = mark.is_null() ? 1 : mark.line + 1;
-    return base::Error(base::ErrorCode::invalid_input, std::move(message))
-        .at({file_, line, line, text_});
-  }
-  const std::string& text() const { return *text_; }
-
-  std::string scalar(const YAML::Node& node, const std::string& key) const {
-    if (!node.IsScalar() || node.Scalar().empty())
-      throw error(node.Mark(), "setting " + base::quoted(key) + " must be a single value");
-    return node.Scalar();
-  }
-
- private:
-  std::shared_ptr<const std::string> text_;  // shared by the places of all errors
-  std::filesystem::path file_;
-};
 
 using Setter = void (*)(Settings&, const SettingsFile&, const YAML::Node&);
 
@@ -71,8 +49,13 @@ void set_progress(Settings& settings, const SettingsFile& file, const YAML::Node
         .hint("use auto, tty, plain or quiet");
 }
 
-constexpr std::array<std::pair<std::string_view, Setter>, 4> kSettings{{
+void set_registries(Settings& settings, const SettingsFile& file, const YAML::Node& value) {
+  settings.registries.push_back(read_registries(file, value));
+}
+
+constexpr std::array<std::pair<std::string_view, Setter>, 5> kSettings{{
     {"root", set_root},
+    {"registries", set_registries},
     {"insecure-registries", set_insecure_registries},
     {"jobs", set_jobs},
     {"progress", set_progress},
@@ -81,15 +64,12 @@ constexpr std::array<std::pair<std::string_view, Setter>, 4> kSettings{{
 void apply(Settings& settings, const SettingsFile& file, const YAML::Node& key,
            const YAML::Node& value) {
   const std::string name = file.scalar(key, "key");
-  std::vector<std::string> known;
+  std::vector<std::string_view> known;
   for (const auto& [known_name, setter] : kSettings) {
     if (name == known_name) return setter(settings, file, value);
-    known.emplace_back(known_name);
+    known.push_back(known_name);
   }
-  base::Error error = file.error(key.Mark(), "unknown setting " + base::quoted(name));
-  if (const std::string near = base::nearest(name, known); !near.empty())
-    error.set_hint("did you mean " + base::quoted(near) + "?");
-  throw error;
+  throw file.unknown_key(key, known);
 }
 
 YAML::Node parse_yaml(const SettingsFile& file) {
@@ -114,10 +94,14 @@ std::optional<std::filesystem::path> home_directory(const Environment& environme
 void load_over(Settings& settings, const std::filesystem::path& file) {
   const std::optional<std::string> text = base::read_file(file, kLargestFile);
   if (!text) return;
-  const Settings more = parse_settings(*text, file);
+  Settings more = parse_settings(*text, file);
   if (more.root) settings.root = more.root;
   if (more.jobs) settings.jobs = more.jobs;
   if (more.progress) settings.progress = more.progress;
+  // In front of what was read before: the first source that decides wins.
+  settings.registries.insert(settings.registries.begin(),
+                             std::make_move_iterator(more.registries.begin()),
+                             std::make_move_iterator(more.registries.end()));
   settings.insecure_registries.insert(more.insecure_registries.begin(),
                                       more.insecure_registries.end());
 }

@@ -6,9 +6,11 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "builder/cli/arguments.h"
 #include "builder/cli/progress.h"
+#include "registry/registries.h"
 
 namespace strake::cli {
 
@@ -16,6 +18,7 @@ namespace strake::cli {
 struct Settings {
   std::optional<std::filesystem::path> root;
   std::set<std::string> insecure_registries;
+  std::vector<registry::RegistryRules> registries;  // of one file each, the user's first
   std::optional<std::size_t> jobs;
   std::optional<ProgressMode> progress;
 };
@@ -24,6 +27,8 @@ struct Settings {
 ///
 ///     root: /data/strake
 ///     insecure-registries: [registry.local:5000]
+///     registries:                   # see settings_registries.h
+///       docker.io: {mirrors: [mirror.local:5000]}
 ///     jobs: 4
 ///     progress: plain
 ///
@@ -32,7 +37,7 @@ struct Settings {
 Settings parse_settings(const std::string& text, const std::filesystem::path& file);
 
 /// /etc/strake/strake.yaml, and over it $XDG_CONFIG_HOME/strake/strake.yaml (else
-/// ~/.config/strake/strake.yaml); insecure registries of both add up. Absent files are fine.
+/// ~/.config/strake/strake.yaml); registries of both add up. Absent files are fine.
 Settings load_settings(const Environment& environment);
 
 /// The store's directory: that of the line or STRAKE_ROOT, else of the settings, else
