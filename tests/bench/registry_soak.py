@@ -41,6 +41,9 @@ USER, PASSWORD = "soak", "correct-horse"
 LONGEST_SECONDS = 300
 OCI = "application/vnd.oci.image."
 PLATFORMS = ("amd64", "arm64")
+# What the error says of a command that a hostile answer ended.
+HOSTILE = {"metadata_service": "link-local", "upload_elsewhere": "not its own address",
+           "claims_to_have_it": "MANIFEST_BLOB_UNKNOWN", "foreign_realm": "wants a token from"}
 # Statuses of commands that failed with an error; a crash or a signal is none of them.
 CLEAN_FAILURES = range(1, 7)
 
@@ -327,9 +330,12 @@ class Soak:
         lines = [json.loads(line) for line in self.log.open(encoding="utf-8")]
         faults = collections.Counter(line["fault"] for line in lines if line["fault"])
         leaks = [line for line in lines if "leak" in line]
-        hostile = {line["op"] for line in lines
-                   if line["fault"] in ("metadata_service", "upload_elsewhere", "claims_to_have_it",
-                                        "foreign_realm")}
+        met = collections.defaultdict(list)
+        for line in lines:
+            if line["fault"]:
+                met[line["op"]].append(line["fault"])
+        hostile = {op for _, op, text in self.failures
+                   if any(fault in met[op] and words in text for fault, words in HOSTILE.items())}
         good = True
         for kind in ("pull", "push"):
             mine = [result for result in self.results if result[0] == kind]
@@ -348,10 +354,9 @@ class Soak:
               f"{sum(line['up'] for line in lines)}, down: {sum(line['down'] for line in lines)}")
         print("faults: " + ", ".join(f"{name} {count}" for name, count in faults.most_common()))
         for kind, op, text in self.failures:
-            met = [line["fault"] for line in lines if line["op"] == op and line["fault"]]
             mark = "ended by a hostile answer" if op in hostile else "FAILED"
             if op not in hostile or self.arguments.verbose:
-                print(f"{mark}: {kind} {op}: {text}\n  met: {' '.join(met)}")
+                print(f"{mark}: {kind} {op}: {text}\n  met: {' '.join(met[op])}")
         print(f"wrong images: {len(self.wrong)}, credentials seen elsewhere: {len(leaks)}, "
               f"crashes and the like: {len(self.unclean)}")
         for line in [*self.wrong, *self.unclean, *map(json.dumps, leaks)]:

@@ -6,7 +6,7 @@ build_packages="g++ cmake ninja-build pkg-config libarchive-dev libssl-dev libcu
   liblzma-dev libcli11-dev libseccomp-dev libcap-dev ca-certificates"
 example_packages="docker-registry mmdebstrap qemu-user-static"
 test_packages="libgtest-dev libgmock-dev docker-registry skopeo umoci qemu-user-static busybox-static
-  mmdebstrap python3 zstd gzip bzip2 xz-utils tar apache2-utils procps openssl git file openssh-client uidmap
+  mmdebstrap python3 zstd gzip bzip2 xz-utils tar apache2-utils procps openssl curl git file openssh-client uidmap
   passt slirp4netns"
 fuzz_packages="clang libclang-rt-14-dev"
 
