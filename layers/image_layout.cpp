@@ -42,6 +42,10 @@ std::vector<oci::Descriptor> index_entries(const LayoutImage& image) {
     if (const auto tag = oci::parse_reference(name).tag) entry.annotations[kRefName] = *tag;
     entries.push_back(std::move(entry));
   }
+  for (const std::string& tag : image.tags) {
+    entries.push_back(image.root);
+    entries.back().annotations[kRefName] = tag;
+  }
   if (entries.empty()) entries.push_back(image.root);
   return entries;
 }
@@ -49,6 +53,12 @@ std::vector<oci::Descriptor> index_entries(const LayoutImage& image) {
 std::string annotation(const oci::Descriptor& descriptor, const char* key) {
   const auto found = descriptor.annotations.find(key);
   return found == descriptor.annotations.end() ? "" : found->second;
+}
+
+/// The whole reference, or the tag of an entry that has no other name.
+std::string name_of(const oci::Descriptor& entry) {
+  const std::string reference = annotation(entry, kImageName);
+  return reference.empty() ? annotation(entry, kRefName) : reference;
 }
 
 /// Blobs and documents of an image, each once, in the order in which they may appear: nothing names
@@ -110,9 +120,8 @@ oci::Index read_index(const fs::path& path) {
 void remove_replaced(oci::Index& index, const std::vector<oci::Descriptor>& entries) {
   std::erase_if(index.manifests, [&](const oci::Descriptor& old) {
     return std::ranges::any_of(entries, [&](const oci::Descriptor& entry) {
-      const std::string name = annotation(entry, kImageName);
-      if (!name.empty() && annotation(old, kImageName) == name) return true;
-      return annotation(old, kImageName) == name && old.digest == entry.digest;
+      const std::string name = name_of(entry);
+      return name_of(old) == name && (!name.empty() || old.digest == entry.digest);
     });
   });
 }
@@ -232,14 +241,14 @@ ImageLayout::ImageLayout(base::RootedDirectory directory) : directory_(std::move
   index_ = std::get<oci::Index>(std::move(document.value));
 }
 
-std::optional<oci::Descriptor> ImageLayout::find(std::string_view name) const {
+std::optional<oci::Descriptor> find_image(const oci::Index& index, std::string_view name) {
   const auto matches = [name](const oci::Descriptor& entry) {
     return name.empty() || annotation(entry, kImageName) == name ||
            annotation(entry, kRefName) == name || entry.digest.str() == name;
   };
-  const auto first = std::ranges::find_if(index_.manifests, matches);
-  if (first == index_.manifests.end()) return std::nullopt;
-  const bool several = std::any_of(first + 1, index_.manifests.end(), [&](const auto& entry) {
+  const auto first = std::ranges::find_if(index.manifests, matches);
+  if (first == index.manifests.end()) return std::nullopt;
+  const bool several = std::any_of(first + 1, index.manifests.end(), [&](const auto& entry) {
     return matches(entry) && entry.digest != first->digest;
   });
   if (several) return std::nullopt;

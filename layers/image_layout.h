@@ -29,6 +29,8 @@ struct LayoutImage {
   /// Names, normalised ("docker.io/library/app:1.2"); in index.json as io.containerd.image.name
   /// and, the tag alone, org.opencontainers.image.ref.name. May be empty.
   std::vector<std::string> references;
+  /// Names that are a tag alone, org.opencontainers.image.ref.name. May be empty.
+  std::vector<std::string> tags = {};
 };
 
 /// Adds the image to the OCI image layout in the directory `path`, made if it is not there: blobs,
@@ -44,6 +46,10 @@ void write_image_layout_tar(TarWriter& tar, const LayoutImage& image, const Blob
 /// beside it, as `docker save` writes it. The image must have exactly one manifest.
 void write_docker_archive(TarWriter& tar, const LayoutImage& image, const BlobStreamer& blobs);
 
+/// The entry of an index.json with this name (a tag or a whole reference) or digest; without a name
+/// the only entry. nullopt if there is none, or several for no name.
+std::optional<oci::Descriptor> find_image(const oci::Index& index, std::string_view name);
+
 /// An OCI image layout on disk, for reading. Content is not trusted: every blob is verified.
 class ImageLayout {
  public:
@@ -52,9 +58,10 @@ class ImageLayout {
 
   /// index.json.
   const oci::Index& index() const noexcept { return index_; }
-  /// The entry of index.json with this name (a tag or a whole reference) or digest; without a name
-  /// the only entry. nullopt if there is none, or several for no name.
-  std::optional<oci::Descriptor> find(std::string_view name) const;
+  /// find_image() in index.json.
+  std::optional<oci::Descriptor> find(std::string_view name) const {
+    return find_image(index_, name);
+  }
   /// A verified source. Throws Error(not_found).
   std::unique_ptr<base::ByteSource> open(const oci::Descriptor& blob) const;
   /// A manifest, index or config, whole and verified.

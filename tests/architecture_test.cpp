@@ -39,6 +39,11 @@ struct Package {
 const std::vector<Package>& packages() {
   static const std::set<std::string> kAll = {"base",       "oci",     "layers", "cache", "registry",
                                              "dockerfile", "sandbox", "plan",   "check", "builder"};
+  static const std::set<std::string> kAllAndImages = [] {
+    std::set<std::string> all = kAll;
+    all.insert("images");
+    return all;
+  }();
   static const std::vector<Package> kPackages = {
       {"base", "layers/base/", {}},
       {"oci", "layers/oci/", {"base"}},
@@ -52,7 +57,8 @@ const std::vector<Package>& packages() {
       {"builder", "builder/context/", kAll},
       {"builder", "builder/exec/", kAll},
       {"builder", "builder/output/", kAll},
-      {"executable", "builder/", kAll},  // main.cpp and cli/
+      {"images", "builder/images/", {"oci", "base", "layers", "registry", "builder"}},
+      {"executable", "builder/", kAllAndImages},  // main.cpp and cli/
   };
   return kPackages;
 }
@@ -89,7 +95,7 @@ const std::vector<ThirdParty> kThirdParty = {
     {"nlohmann/json.hpp",
      {"layers/oci/", "layers/layer_record.cpp", "layers/image_layout.cpp", "layers/image_store.cpp",
       "layers/docker_archive.cpp", "cache/record_format.cpp", "registry/", "builder/output/",
-      "builder/exec/", "builder/cli/"}},
+      "builder/exec/", "builder/images/", "builder/cli/"}},
     // Settings, compose files, and what vendors of devices write.
     {"toml++/", {"registry/registries_conf.cpp"}},
     {"yaml-cpp/", {"builder/cli/settings", "builder/cli/compose", "builder/exec/cdi.cpp"}},

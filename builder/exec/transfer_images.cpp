@@ -74,6 +74,18 @@ ImageDocuments load_documents(const layers::ImageRecord& record,
   return documents;
 }
 
+/// Leaves the one that fits best.
+void keep_platform(layers::ImageRecord& record, const oci::Platform& wanted) {
+  std::vector<oci::Platform> platforms;
+  for (const layers::PlatformImage& image : record.platforms) platforms.push_back(image.platform);
+  const int best = oci::best_match(wanted, platforms);
+  if (best < 0)
+    throw Error(ErrorCode::not_found, "the local image " + base::quoted(record.reference) +
+                                          " is not there for " + wanted.str());
+  record.platforms = {record.platforms[static_cast<std::size_t>(best)]};
+  record.index.reset();
+}
+
 // ---- Import ------------------------------------------------------------------------------------
 
 base::FileDescriptor open_tar(const std::string& path) {
@@ -146,25 +158,46 @@ oci::Descriptor pull_image(const oci::Reference& image,
   return record->platforms.front().config;
 }
 
-oci::Descriptor push_image(const oci::Reference& source, const oci::Reference& target,
-                           oci::Compression compression, std::optional<int> compression_level,
-                           Machine& machine, std::stop_token stop) {
-  const auto record = machine.images.find(source.str());
+LocalImage load_local_image(const oci::Reference& source,
+                            const std::optional<oci::Platform>& platform,
+                            const BlobOptions& options, Machine& machine) {
+  auto record = machine.images.find(source.str());
   if (!record)
     throw Error(ErrorCode::not_found, "no local image " + base::quoted(source.familiar()))
         .hint("\"strake images\" lists them");
-  std::vector<AssembledImage> images;
+  if (platform) keep_platform(*record, *platform);
+  LocalImage local;
   for (const layers::PlatformImage& stored : record->platforms)
-    images.push_back(load_image(stored, machine));
+    local.images.push_back(load_image(stored, machine));
+  local.documents = load_documents(*record, local.images, options, machine);
+  return local;
+}
 
+oci::Descriptor push_image(const oci::Reference& source, const oci::Reference& target,
+                           oci::Compression compression, std::optional<int> compression_level,
+                           Machine& machine, std::stop_token stop) {
   LayerFetcher fetcher(machine, stop);
   const BlobOptions options{compression, compression_level};
   PushTargets targets{{target.repository, {}}};
   if (target.tag) targets.begin()->second.push_back(*target.tag);
   Publisher publisher(std::move(targets), options, machine, fetcher, stop);
-  const ImageDocuments documents = load_documents(*record, images, options, machine);
-  publisher.finish(images, documents);
-  return documents.root();
+  const LocalImage local = load_local_image(source, std::nullopt, options, machine);
+  publisher.finish(local.images, local.documents);
+  return local.documents.root();
+}
+
+std::vector<oci::Document<oci::Manifest>> push_by_digest(
+    const oci::Reference& source, const oci::Repository& repository,
+    const std::optional<oci::Platform>& platform, const BlobOptions& options, Machine& machine,
+    std::stop_token stop) {
+  LayerFetcher fetcher(machine, stop);
+  LocalImage local = load_local_image(source, platform, options, machine);
+  Publisher publisher({{repository, {}}}, options, machine, fetcher, stop);
+  publisher.check_permissions();
+  publisher.finish(local.images, local.documents);
+  for (std::size_t i = 0; i < local.images.size(); ++i)
+    local.documents.manifests[i].descriptor.platform = local.images[i].config.platform;
+  return std::move(local.documents.manifests);
 }
 
 base::Digest import_rootfs(const std::string& tar, const oci::Reference& name,

@@ -6,8 +6,11 @@
 #include <string>
 
 #include "builder/exec/build.h"
+#include "builder/exec/layer_blobs.h"
 #include "builder/exec/machine.h"
+#include "builder/output/outputs.h"
 #include "layers/oci/descriptor.h"
+#include "layers/oci/manifest.h"
 #include "layers/oci/reference.h"
 
 namespace strake::builder {
@@ -24,6 +27,25 @@ oci::Descriptor pull_image(const oci::Reference& image,
 oci::Descriptor push_image(const oci::Reference& source, const oci::Reference& target,
                            oci::Compression compression, std::optional<int> compression_level,
                            Machine& machine, std::stop_token stop);
+
+/// Pushes the platforms of the local image `source` (only `platform`, if given) to `repository` by
+/// their digests; no tag is touched. Returns their manifests, with platforms in the descriptors.
+std::vector<oci::Document<oci::Manifest>> push_by_digest(
+    const oci::Reference& source, const oci::Repository& repository,
+    const std::optional<oci::Platform>& platform, const BlobOptions& options, Machine& machine,
+    std::stop_token stop);
+
+/// A local image with its documents.
+struct LocalImage {
+  std::vector<AssembledImage> images;  // one a platform
+  ImageDocuments documents;
+};
+
+/// The local image `source`, of one platform if given. Layers without a blob are compressed as
+/// `options` say. Throws Error(not_found) if there is no such image.
+LocalImage load_local_image(const oci::Reference& source,
+                            const std::optional<oci::Platform>& platform,
+                            const BlobOptions& options, Machine& machine);
 
 /// Makes an image of one layer from a tar of a root file system (any compression; "-" is stdin).
 /// `changes` are metadata instructions of a Dockerfile. Images of other platforms that `name` has
