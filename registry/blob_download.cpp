@@ -1,5 +1,6 @@
 #include "registry/blob_download.h"
 
+#include <algorithm>
 #include <charconv>
 
 #include "layers/base/error.h"
@@ -17,6 +18,10 @@ using base::ErrorCode;
 constexpr std::uint64_t kProgressBytes = 1 << 20;
 /// How often a place may send something else than the blob.
 constexpr int kWrongAnswers = 3;
+/// A blob has about so many segments, if they are not below or above the limits: what was fetched
+/// ahead is lost when the process is killed, and must be little of the whole.
+constexpr std::uint64_t kSegments = 128;
+constexpr std::uint64_t kLeastSegmentBytes = 4 << 20;
 
 std::optional<std::uint64_t> number(std::string_view text) {
   std::uint64_t value = 0;
@@ -31,6 +36,10 @@ bool is_range(std::string_view range, std::uint64_t begin, std::uint64_t end, st
   if (!range.starts_with(prefix)) return false;
   range.remove_prefix(prefix.size());
   return range == "*" || number(range) == size;
+}
+
+std::uint64_t segment_size(std::uint64_t blob_size, std::uint64_t most) {
+  return std::clamp(blob_size / kSegments, std::min(kLeastSegmentBytes, most), most);
 }
 
 /// Collects a segment.
@@ -78,6 +87,7 @@ BlobDownload::BlobDownload(Session& session, Transfers& transfers, const oci::De
       transfers_(transfers),
       blob_(blob),
       to_(to),
+      segment_bytes_(segment_size(blob.size, transfers.sizes.segment_bytes)),
       received_bytes_(to.size_bytes()) {
   if (received_bytes_ > blob_.size) spoiled_ = true;
 }
@@ -105,7 +115,7 @@ void BlobDownload::fetch_from(const oci::Repository& place, Patience patience,
       refusal = advance(place, stop);
       if (received_bytes_ >= before + kProgressBytes) retry.progressed();
     } catch (const Error& e) {
-      const bool wrong = e.code() == ErrorCode::corrupt;
+      const bool wrong = std::exchange(wrong_, false);
       if (!wrong && e.code() != ErrorCode::unavailable) throw;
       base::log_debug("download interrupted: " + what() + " at " + std::to_string(received_bytes_) +
                       " of " + std::to_string(blob_.size) + " bytes: " + e.what());
@@ -138,7 +148,7 @@ std::optional<HttpResponse> BlobDownload::advance(const oci::Repository& place,
     ahead_.reset();
     return request(place, {received_bytes_, blob_.size}, std::move(stop));
   }
-  const std::uint64_t turn = received_bytes_ / transfers_.sizes.segment_bytes;
+  const std::uint64_t turn = received_bytes_ / segment_bytes_;
   if (ahead_) {
     if (const std::optional<Segment> fetched = ahead_->take(turn, stop)) {
       receive(fetched->bytes);
@@ -151,17 +161,17 @@ std::optional<HttpResponse> BlobDownload::advance(const oci::Repository& place,
 }
 
 BlobDownload::Range BlobDownload::segment(std::uint64_t number) const {
-  const std::uint64_t begin = number * transfers_.sizes.segment_bytes;
-  return {begin, std::min(begin + transfers_.sizes.segment_bytes, blob_.size)};
+  const std::uint64_t begin = number * segment_bytes_;
+  return {begin, std::min(begin + segment_bytes_, blob_.size)};
 }
 
 void BlobDownload::fetch_others_ahead(const oci::Repository& place) {
-  const std::uint64_t size = transfers_.sizes.segment_bytes;
   ahead_ = std::make_unique<SegmentsAhead>(
       [this, &place](std::uint64_t number, std::stop_token stop) {
         return fetch_ahead(place, number, std::move(stop));
       },
-      received_bytes_ / size, (blob_.size + size - 1) / size, transfers_.sizes.segments_ahead);
+      received_bytes_ / segment_bytes_, (blob_.size + segment_bytes_ - 1) / segment_bytes_,
+      transfers_.sizes.segments_ahead);
 }
 
 Call BlobDownload::call_for(const oci::Repository& place, Range range, bool ranged) const {
@@ -187,9 +197,8 @@ std::optional<HttpResponse> BlobDownload::request(const oci::Repository& place, 
   HttpResponse response = session_.send(call, std::move(stop));
   if (!response.ok()) return response;
   if (received_bytes_ < range.end) {
-    throw Error(ErrorCode::corrupt, what() + " is too short: got " +
-                                        std::to_string(received_bytes_) + " bytes, want " +
-                                        std::to_string(range.end));
+    refuse(what() + " is too short: got " + std::to_string(received_bytes_) + " bytes, want " +
+           std::to_string(range.end));
   }
   return std::nullopt;
 }
@@ -206,9 +215,8 @@ std::uint64_t BlobDownload::begin_of(const HttpResponse& head, Range asked, bool
   segmented_ = false;
   const std::optional<std::uint64_t> length = number(head.headers.get("Content-Length"));
   if (length && *length != blob_.size) {
-    throw Error(ErrorCode::corrupt, what() + " has another size: the registry announces " +
-                                        std::to_string(*length) + " bytes, the manifest wants " +
-                                        std::to_string(blob_.size));
+    refuse(what() + " has another size: the registry announces " + std::to_string(*length) +
+           " bytes, the manifest wants " + std::to_string(blob_.size));
   }
   return 0;
 }
@@ -242,22 +250,27 @@ std::optional<Segment> BlobDownload::fetch_ahead(const oci::Repository& place, s
 void BlobDownload::receive(std::span<const std::byte> bytes) {
   if (bytes.size() > blob_.size - received_bytes_) {
     spoiled_ = true;
-    throw Error(ErrorCode::corrupt, what() + " is longer than the " + std::to_string(blob_.size) +
-                                        " bytes it should be");
+    refuse(what() + " is longer than the " + std::to_string(blob_.size) + " bytes it should be");
   }
   if (bytes.empty()) return;
   received_bytes_ += bytes.size();
   to_.write(bytes);
 }
 
+/// The place sent something else than the blob: it may do better when asked again.
+void BlobDownload::refuse(std::string why) {
+  wrong_ = true;
+  throw Error(ErrorCode::corrupt, std::move(why));
+}
+
 void BlobDownload::verify() {
   if (received_bytes_ > blob_.size) {
-    throw Error(ErrorCode::corrupt, what() + " is longer than it should be");
+    refuse(what() + " is longer than it should be");
   }
   const base::Digest digest = to_.digest();
   if (digest == blob_.digest) return;
   spoiled_ = true;
-  throw Error(ErrorCode::corrupt, what() + " has other content: its digest is " + digest.str());
+  refuse(what() + " has other content: its digest is " + digest.str());
 }
 
 }  // namespace strake::registry

@@ -52,14 +52,17 @@ class BlobDownload {
   std::uint64_t begin_of(const HttpResponse& head, Range asked, bool ranged);
   void receive(std::span<const std::byte> bytes);
   void verify();
+  [[noreturn]] void refuse(std::string why);
   std::string what() const;
 
   Session& session_;
   Transfers& transfers_;
   const oci::Descriptor& blob_;
   ResumableSink& to_;
+  const std::uint64_t segment_bytes_;
   const oci::Repository* place_ = nullptr;  // of the current attempts
   std::uint64_t received_bytes_;
+  bool wrong_ = false;    // why the last attempt failed: the answer was not the blob
   bool spoiled_ = false;  // among what was received are wrong bytes
   bool ranges_ = true;    // false once the server got a range wrong
   std::atomic<bool> segmented_ = false;

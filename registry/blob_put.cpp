@@ -236,6 +236,7 @@ void BlobPut::chunk_refused(const HttpResponse& response) {
   base::log_debug("registry " + base::quoted(to_.host) + " takes no chunks (" + describe(response) +
                   "): blobs go there whole");
   transfers_.remember_without_chunks(to_.host);
+  in_chunks_ = false;
 }
 
 BlobPut::Refusal BlobPut::finish(std::stop_token stop) {

@@ -50,7 +50,8 @@ std::optional<std::uint64_t> SegmentsAhead::next_wanted() const {
 void SegmentsAhead::work(std::stop_token stop) {
   std::unique_lock lock(mutex_);
   std::optional<std::uint64_t> wanted;
-  while (changed_.wait(lock, stop, [&] { return (wanted = next_wanted()).has_value(); })) {
+  const auto find_work = [&] { return (wanted = next_wanted()).has_value(); };
+  while (changed_.wait(lock, stop, find_work) && !stop.stop_requested()) {
     begun_.emplace(*wanted, std::nullopt);
     lock.unlock();
     std::optional<Segment> segment;

@@ -2,7 +2,7 @@
 
 #include <map>
 #include <mutex>
-#include <set>
+#include <optional>
 
 #include "layers/base/digest.h"
 #include "tests/support/http_exchange.h"
@@ -54,7 +54,28 @@ class FakeRegistry {
     return manifests_[repository][name].second;
   }
 
-  bool refuse_mounts = false;  // answers 202, as the specification allows
+  /// What an upload that is not finished has got; nullopt if there is none of that name.
+  std::optional<std::string> unfinished(const std::string& upload) {
+    const std::lock_guard lock(mutex_);
+    const auto found = open_.find(upload);
+    if (found == open_.end()) return std::nullopt;
+    return found->second.bytes;
+  }
+  void forget_uploads() {
+    const std::lock_guard lock(mutex_);
+    open_.clear();
+  }
+  void forget_everything() {
+    const std::lock_guard lock(mutex_);
+    open_.clear();
+    blobs_.clear();
+    manifests_.clear();
+    uploads_ = 0;
+  }
+
+  bool refuse_mounts = false;     // answers 202, as the specification allows
+  bool renews_locations = false;  // each chunk is answered with another Location, the old one dies
+  std::uint64_t least_chunk = 0;  // OCI-Chunk-Min-Length, kept
 
  private:
   ServerResponse blob(const std::string& repository, const std::string& digest) {
@@ -74,19 +95,50 @@ class FakeRegistry {
         return {.status = 201};
       }
       const std::string name = std::to_string(++uploads_);
-      open_.insert(name);
-      return {
-          .status = 202,
-          .headers = {{"Location", "/v2/" + repository + "/blobs/uploads/" + name + "?_state=s"}}};
+      open_[name] = {};
+      ServerResponse response = upload_state(repository, name, 202);
+      std::erase_if(response.headers, [](const auto& field) { return field.first == "Range"; });
+      if (least_chunk > 0) {
+        response.headers.emplace_back("OCI-Chunk-Min-Length", std::to_string(least_chunk));
+      }
+      return response;
     }
-    if (!open_.erase(id)) return {.status = 404};
+    const auto found = open_.find(id);
+    if (found == open_.end() || request.query("_state") != found->second.state) {
+      return {.status = 404, .body = R"({"errors":[{"code":"BLOB_UPLOAD_UNKNOWN"}]})"};
+    }
+    if (request.method == "GET") return upload_state(repository, id, 204);
+    if (request.method == "PATCH") return chunk(request, repository, id);
+    const std::string bytes = found->second.bytes + request.body;
+    open_.erase(found);
     if (request.method == "DELETE") return {.status = 204};
     const std::string digest = decoded(request.query("digest"));
-    if (base::Digest::of(request.body).str() != digest || request.query("_state") != "s") {
+    if (base::Digest::of(bytes).str() != digest) {
       return {.status = 400, .body = R"({"errors":[{"code":"DIGEST_INVALID"}]})"};
     }
-    blobs_[repository][digest] = request.body;
+    blobs_[repository][digest] = bytes;
     return {.status = 201};
+  }
+
+  ServerResponse upload_state(const std::string& repository, const std::string& id, int status) {
+    const Upload& upload = open_[id];
+    const std::size_t last = upload.bytes.empty() ? 0 : upload.bytes.size() - 1;
+    return {.status = status,
+            .headers = {{"Location",
+                         "/v2/" + repository + "/blobs/uploads/" + id + "?_state=" + upload.state},
+                        {"Range", "0-" + std::to_string(last)}}};
+  }
+
+  ServerResponse chunk(const ServerRequest& request, const std::string& repository,
+                       const std::string& id) {
+    Upload& upload = open_[id];
+    const std::string range = request.header("Content-Range");
+    if (range.substr(0, range.find('-')) != std::to_string(upload.bytes.size())) {
+      return upload_state(repository, id, 416);
+    }
+    upload.bytes += request.body;
+    if (renews_locations) upload.state += "s";
+    return upload_state(repository, id, 202);
   }
 
   ServerResponse manifest(const ServerRequest& request, const std::string& repository,
@@ -125,7 +177,11 @@ class FakeRegistry {
   std::mutex mutex_;
   std::map<std::string, std::map<std::string, std::string>> blobs_;
   std::map<std::string, std::map<std::string, std::pair<std::string, std::string>>> manifests_;
-  std::set<std::string> open_;
+  struct Upload {
+    std::string bytes;
+    std::string state = "s";
+  };
+  std::map<std::string, Upload> open_;
   int uploads_ = 0;
 };
 

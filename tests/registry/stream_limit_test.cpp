@@ -40,6 +40,42 @@ TEST(StreamLimit, WaitingEndsWhenStopped) {
             base::ErrorCode::cancelled);
 }
 
+TEST(StreamLimit, NobodyIsAdmittedBeforeThoseWhoWait) {
+  StreamLimit limit(2);
+  std::optional<StreamLimit::Slot> first = limit.try_admit();
+  std::optional<StreamLimit::Slot> second = limit.try_admit();
+  ASSERT_TRUE(first && second);
+  EXPECT_FALSE(limit.try_admit());
+
+  std::atomic<bool> admitted = false;
+  std::jthread waiting([&](std::stop_token stop) {
+    const StreamLimit::Slot slot(limit, stop);
+    admitted = true;
+    while (!stop.stop_requested()) std::this_thread::yield();
+  });
+  // Until it waits, a slot that is given back may be had; from then on it is that thread's.
+  first.reset();
+  while (!admitted) {
+    const auto mine = limit.try_admit();
+    std::this_thread::yield();
+  }
+  EXPECT_FALSE(limit.try_admit());
+  second.reset();
+  EXPECT_TRUE(limit.try_admit());
+}
+
+TEST(StreamLimit, MovedSlotIsGivenBackOnce) {
+  StreamLimit limit(1);
+  std::optional<StreamLimit::Slot> slot = limit.try_admit();
+  StreamLimit::Slot moved = *std::move(slot);
+  slot.reset();
+  EXPECT_FALSE(limit.try_admit());
+  { const StreamLimit::Slot last = std::move(moved); }
+  slot = limit.try_admit();
+  EXPECT_TRUE(slot);
+  EXPECT_FALSE(limit.try_admit());
+}
+
 TEST(StreamLimit, WhoGaveUpDoesNotBlockTheNext) {
   StreamLimit limit(1);
   std::stop_source stop;
