@@ -53,6 +53,8 @@ std::string_view outcome(int status) {
       return "denied";
     case 404:
       return "not found";
+    case 407:
+      return "denied by the proxy";
     case 429:
       return "too many requests";
     default:
@@ -62,7 +64,7 @@ std::string_view outcome(int status) {
 
 ErrorCode code_of(const HttpResponse& response) {
   const int status = response.status;
-  if (status == 401 || status == 403) return ErrorCode::denied;
+  if (status == 401 || status == 403 || status == 407) return ErrorCode::denied;
   if (status == 404) return ErrorCode::not_found;
   if (status == 408 || status == 429 || status >= 500) return ErrorCode::unavailable;
   for (const RegistryErrorEntry& entry : parse_error_body(response.body)) {
@@ -113,6 +115,9 @@ Error registry_error(std::string_view what, const HttpResponse& response) {
                                      " (" + describe(response) + ")");
   const std::string_view wait = response.headers.get("Retry-After");
   if (!wait.empty()) error.add_note("the registry asks to wait: " + shown(wait));
+  if (response.status == 407) {
+    error.set_hint("put user name and password into the proxy's URL, http_proxy or https_proxy");
+  }
   if (response.status == 429) {
     error.set_hint("try again later, or log in: registries limit anonymous clients most");
   }

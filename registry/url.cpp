@@ -52,12 +52,16 @@ std::optional<in6_addr> ipv6(std::string_view host) {
   return address;
 }
 
-/// The IPv4 address inside an IPv4-mapped IPv6 one.
-std::optional<std::uint32_t> mapped_ipv4(const in6_addr& address) {
-  if (!IN6_IS_ADDR_V4MAPPED(&address)) return std::nullopt;
-  const std::uint8_t* last = address.s6_addr + 12;
-  return std::uint32_t{last[0]} << 24 | std::uint32_t{last[1]} << 16 | std::uint32_t{last[2]} << 8 |
-         std::uint32_t{last[3]};
+/// The IPv4 address that an IPv6 one leads to: mapped, NAT64 (64:ff9b::/96) or 6to4 (2002::/16).
+std::optional<std::uint32_t> inner_ipv4(const in6_addr& address) {
+  static constexpr std::uint8_t kNat64[12] = {0x00, 0x64, 0xff, 0x9b};
+  const std::uint8_t* bytes = address.s6_addr;
+  const std::uint8_t* inner = nullptr;
+  if (IN6_IS_ADDR_V4MAPPED(&address) || std::equal(kNat64, kNat64 + 12, bytes)) inner = bytes + 12;
+  if (bytes[0] == 0x20 && bytes[1] == 0x02) inner = bytes + 2;
+  if (inner == nullptr) return std::nullopt;
+  return std::uint32_t{inner[0]} << 24 | std::uint32_t{inner[1]} << 16 |
+         std::uint32_t{inner[2]} << 8 | std::uint32_t{inner[3]};
 }
 
 /// Why `host` is no host name, "" if it is one.
@@ -65,7 +69,9 @@ std::string_view host_problem(const std::string& host) {
   if (host.empty()) return "no host";
   if (host.front() == '[') return ipv6(host) ? "" : "malformed IPv6 address";
   if (!std::all_of(host.begin(), host.end(), is_name_character)) return "malformed host name";
-  if (host.size() > 253 || host.front() == '.' || host.find("..") != std::string::npos) {
+  // A dot at the end would make another name of the same host: "localhost." is this machine.
+  if (host.size() > 253 || host.front() == '.' || host.back() == '.' ||
+      host.find("..") != std::string::npos) {
     return "malformed host name";
   }
   // "2130706433", "0x7f.1" and "127.1" are addresses to the resolver but names to a reader.
@@ -130,11 +136,12 @@ bool is_private_ipv4(std::uint32_t address) {
   return in_network(address, 0x00000000, 8) || in_network(address, 0x0a000000, 8) ||
          in_network(address, 0x64400000, 10) || in_network(address, 0x7f000000, 8) ||
          in_network(address, 0xa9fe0000, 16) || in_network(address, 0xac100000, 12) ||
-         in_network(address, 0xc0a80000, 16) || in_network(address, 0xe0000000, 3);
+         in_network(address, 0xc0000000, 24) || in_network(address, 0xc0a80000, 16) ||
+         in_network(address, 0xc6120000, 15) || in_network(address, 0xe0000000, 3);
 }
 
 bool is_private_ipv6(const in6_addr& address) {
-  if (const auto mapped = mapped_ipv4(address)) return is_private_ipv4(*mapped);
+  if (const auto inner = inner_ipv4(address)) return is_private_ipv4(*inner);
   return IN6_IS_ADDR_LOOPBACK(&address) || IN6_IS_ADDR_UNSPECIFIED(&address) ||
          IN6_IS_ADDR_LINKLOCAL(&address) || IN6_IS_ADDR_MULTICAST(&address) ||
          (address.s6_addr[0] & 0xfe) == 0xfc;  // unique local
@@ -230,8 +237,8 @@ bool is_loopback(std::string_view host) {
   if (host == "localhost" || host.ends_with(".localhost")) return true;
   if (const auto address = ipv4(host)) return in_network(*address, 0x7f000000, 8);
   if (const auto address = ipv6(host)) {
-    const auto mapped = mapped_ipv4(*address);
-    return mapped ? in_network(*mapped, 0x7f000000, 8) : IN6_IS_ADDR_LOOPBACK(&*address) != 0;
+    if (IN6_IS_ADDR_V4MAPPED(&*address)) return address->s6_addr[12] == 127;
+    return IN6_IS_ADDR_LOOPBACK(&*address);
   }
   return false;
 }
@@ -246,8 +253,8 @@ bool is_private_address(std::string_view host) {
 bool is_link_local(std::string_view host) {
   if (const auto address = ipv4(host)) return in_network(*address, 0xa9fe0000, 16);
   if (const auto address = ipv6(host)) {
-    const auto mapped = mapped_ipv4(*address);
-    return mapped ? in_network(*mapped, 0xa9fe0000, 16) : IN6_IS_ADDR_LINKLOCAL(&*address) != 0;
+    const auto inner = inner_ipv4(*address);
+    return inner ? in_network(*inner, 0xa9fe0000, 16) : IN6_IS_ADDR_LINKLOCAL(&*address) != 0;
   }
   return false;
 }

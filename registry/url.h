@@ -46,7 +46,8 @@ std::string percent_encoded(std::string_view text);
 
 /// localhost, *.localhost, 127.0.0.0/8, ::1.
 bool is_loopback(std::string_view host);
-/// A literal loopback, private, link-local, shared (100.64/10), unspecified or multicast address.
+/// A literal loopback, private, link-local, shared (100.64/10), special (192.0.0/24, 198.18/15),
+/// unspecified or multicast address.
 bool is_private_address(std::string_view host);
 /// Whether it is an address of the local link: where clouds give machines their own credentials.
 bool is_link_local(std::string_view host);

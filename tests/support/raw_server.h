@@ -57,6 +57,18 @@ class RawConnection {
     while (pause(std::chrono::milliseconds(50))) {
     }
   }
+  /// Passes on bytes to and from a server on another port, until one side ends.
+  void tunnel(std::uint16_t port) {
+    const base::FileDescriptor behind(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    address.sin_port = htons(port);
+    if (::connect(behind.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return;
+    std::thread back([&] { copy(behind.get(), fd_); });
+    copy(fd_, behind.get());
+    back.join();
+  }
   /// The connection is to end with RST instead of FIN: what is under way is lost.
   void reset_on_close() {
     const linger now{1, 0};
@@ -64,6 +76,16 @@ class RawConnection {
   }
 
  private:
+  static void copy(int from, int to) {
+    char chunk[65536];
+    ssize_t count = 0;
+    while ((count = ::recv(from, chunk, sizeof chunk, 0)) > 0 &&
+           ::send(to, chunk, static_cast<std::size_t>(count), MSG_NOSIGNAL) == count) {
+    }
+    ::shutdown(to, SHUT_RDWR);
+    ::shutdown(from, SHUT_RDWR);
+  }
+
   int fd_;
   const std::atomic<bool>& stopping_;
 };

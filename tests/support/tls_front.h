@@ -70,7 +70,8 @@ class TlsFront {
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, input.read_end.get(), STDIN_FILENO);
     posix_spawn_file_actions_adddup2(&actions, output.write_end.get(), STDOUT_FILENO);
-    std::vector<std::string> words = {"python3", STRAKE_TLS_FRONT, std::to_string(behind), pem};
+    std::vector<std::string> words = {"python3", "-Wignore", STRAKE_TLS_FRONT,
+                                      std::to_string(behind), pem};
     words.insert(words.end(), options.begin(), options.end());
     std::vector<char*> arguments;
     for (std::string& word : words) arguments.push_back(word.data());
