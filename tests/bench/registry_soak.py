@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Pulls and pushes through a registry that fails, and counts what comes of it.
+"""Pulls, pushes and builds through a registry that fails, and counts what comes of it.
 
-    STRAKE=path/to/strake registry_soak.py [--pulls 2000] [--pushes 500] [--rate 5] [--seed 1] [--each]
+    STRAKE=path/to/strake registry_soak.py [--pulls 2000] [--pushes 500] [--builds 0] [--rate 5]
+                                           [--seed 1] [--each]
 
-Each pull goes into a store of its own, each push has layers that the registry lacks; tests/support/
-faulty_registry.py makes the given per cent of all requests fail, in one of its ways chosen by the seed.
+Each pull goes into a store of its own, each push has layers that the registry lacks, each build pulls
+its base and pushes its result; tests/support/faulty_registry.py makes the given per cent of all requests fail, in one of its ways chosen by the seed.
 Every image that arrived is compared byte by byte with the one that was sent. --each also goes through
 all ways of failing, one at a time: once (the command must succeed) and always (it must end, with an
 error that says why or with the right image).
@@ -281,6 +282,39 @@ class Soak:
         self.judge("push", op, run, seconds, right)
         shutil.rmtree(store, ignore_errors=True)
 
+    def build(self, op, base):
+        """Pulls `base`, adds a layer, pushes that to another repository."""
+        store, context = self.directory / f"build-{op}", self.directory / f"context-{op}"
+        context.mkdir()
+        (context / "new").write_bytes(os.urandom(20000))
+        (context / "Dockerfile").write_text(f"FROM {self.address}/{op}/{base.name}:1\nCOPY new /new\n")
+        metadata = context / "metadata.json"
+        begin = time.monotonic()
+        run = self.run(store, "build", "-q", "--push", "-t", f"{self.address}/{op}/built/{op}:1",
+                       "--platform", "linux/amd64", "--metadata-file", str(metadata), str(context))
+        seconds = time.monotonic() - begin
+        right = False
+        if run.returncode == 0:
+            digest = json.loads(metadata.read_text())["containerimage.digest"]
+            right = self.built(f"built/{op}", digest, base)
+        self.judge("build", op, run, seconds, right)
+        shutil.rmtree(store, ignore_errors=True)
+        shutil.rmtree(context)
+
+    def built(self, repository, digest, base):
+        _, _, manifest = self.direct.send("GET", f"/v2/{repository}/manifests/1",
+                                          headers={"Accept": OCI + "manifest.v1+json"})
+        if digest_of(manifest) != digest:
+            return "the manifest is another one"
+        manifest = json.loads(manifest)
+        layers = [layer["digest"] for layer in manifest["layers"]]
+        for blob in [manifest["config"]["digest"], *layers]:
+            if digest_of(self.direct.send("GET", f"/v2/{repository}/blobs/{blob}")[2]) != blob:
+                return f"blob {blob} is another one"
+        if len(layers) < 4 or not set(layers[:-1]) < base.parts["amd64"]:
+            return "the base's layers are others"
+        return True
+
     def soak(self):
         images = [self.new_image(f"base/{i}", i % 3 > 0) for i in range(30)]
         for image in images:
@@ -289,6 +323,8 @@ class Soak:
                 for i in range(self.arguments.pulls)]
         jobs += [lambda i=i: self.push(f"op-{100000 + i}", self.new_image(f"new/i{i}", False))
                  for i in range(self.arguments.pushes)]
+        jobs += [lambda i=i: self.build(f"op-{200000 + i}", images[i % len(images)])
+                 for i in range(self.arguments.builds)]
         random.Random(self.arguments.seed).shuffle(jobs)
         self.do(jobs)
 
@@ -337,7 +373,7 @@ class Soak:
         hostile = {op for _, op, text in self.failures
                    if any(fault in met[op] and words in text for fault, words in HOSTILE.items())}
         good = True
-        for kind in ("pull", "push"):
+        for kind in ("pull", "push", "build"):
             mine = [result for result in self.results if result[0] == kind]
             if not mine:
                 continue
@@ -350,6 +386,8 @@ class Soak:
             print(f"{kind}: {succeeded} of {counted} succeed: {percent:.2f} % (and {ended} ended by "
                   f"hostile answers); seconds: median {statistics.median(times):.2f}, "
                   f"99 % {times[int(len(times) * 0.99)]:.2f}, most {times[-1]:.2f}")
+        touched = sum(1 for _, op, *_ in self.results if met[op])
+        print(f"{touched} of {len(self.results)} commands met a fault")
         print(f"requests: {len(lines)}, faults: {sum(faults.values())}, bytes up: "
               f"{sum(line['up'] for line in lines)}, down: {sum(line['down'] for line in lines)}")
         print("faults: " + ", ".join(f"{name} {count}" for name, count in faults.most_common()))
@@ -368,6 +406,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--pulls", type=int, default=2000)
     parser.add_argument("--pushes", type=int, default=500)
+    parser.add_argument("--builds", type=int, default=0)
     parser.add_argument("--rate", type=float, default=5, help="per cent of the requests that fail")
     parser.add_argument("--goal", type=float, help="per cent of the commands that must succeed")
     parser.add_argument("--seed", type=int, default=1)

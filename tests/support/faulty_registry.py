@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A registry that fails: a reverse proxy in front of a real one, for tests.
 
-    faulty_registry.py --backend HOST:PORT --log FILE [--seed N] [--rate 0.05] [--hostile 0.02]
+    faulty_registry.py --backend HOST:PORT --log FILE [--seed N] [--rate 0.05] [--hostile 0.005]
 
 The first line of its output says, as JSON, where it listens: "registry" is the proxy, "other" are
 origins of their own (another port, another host) that blobs may be redirected to. It wants bearer
@@ -468,7 +468,7 @@ async def other_scope_wanted(x):
 async def senseless_challenge(x):
     await x.read_body()
     field = x.one_of("", "Bearer", 'Bearer realm="', 'Negotiate abc, Bearer realm=""',
-                     'Basic realm="nobody can log in here', "\x7f\x01=,,,")
+                     'Basicrealm=nobody', "\x7f\x01=,,,")
     await x.answer(401, [("WWW-Authenticate", field)] if field else [])
 
 
@@ -726,6 +726,9 @@ class Proxy:
             while True:
                 request = await read_head(reader)
                 await Exchange(self, request, reader, writer, address).run()
+                last = request.headers.get("connection").lower() == "close"
+                if last or request.start[2] == "HTTP/1.0":
+                    return
         except (Closed, ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
@@ -774,7 +777,7 @@ async def main():
     parser.add_argument("--log", required=True)
     parser.add_argument("--seed", default="1")
     parser.add_argument("--rate", type=float, default=0.05)
-    parser.add_argument("--hostile", type=float, default=0.02, help="the part of faults that are")
+    parser.add_argument("--hostile", type=float, default=0.005, help="the part of faults that are")
     parser.add_argument("--list", action="store_true", help="the kinds of faults, and end")
     arguments = parser.parse_args()
     proxy = Proxy(arguments)
