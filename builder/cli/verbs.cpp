@@ -187,7 +187,7 @@ Command parse_pull(VerbContext& context) {
   PullCommand command;
   std::optional<std::string> platform, policy;
   options.text("--platform", "OS/ARCH", platform, "The platform to pull (default: this machine's)");
-  options.text("--policy", "WHEN", policy, "always or missing (default: always)");
+  options.text("--policy", "WHEN", policy, "always, newer or missing (default: always)");
   options.accept_flag("--disable-content-trust");
   options.refuse("--all-tags", "name the tags to pull one by one");
   options.refuse("-a", "name the tags to pull one by one");
@@ -197,11 +197,9 @@ Command parse_pull(VerbContext& context) {
   if (!context.parse(options)) return HelpCommand{options.help()};
   command.names = parse_references(options.operands(1, 1000));
   command.platform = single_platform(platform, context);
-  if (policy == "missing")
-    command.policy = builder::PullPolicy::missing;
-  else if (policy.value_or("always") != "always")
-    throw invalid("pull policy " + base::quoted(*policy) + " is not known")
-        .hint("use always or missing");
+  command.policy = parse_pull_policy(policy.value_or("always"));
+  if (command.policy == builder::PullPolicy::never)
+    throw invalid("a pull that never pulls does nothing").hint("use always, newer or missing");
   return command;
 }
 

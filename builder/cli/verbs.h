@@ -60,6 +60,9 @@ CheckFormat parse_check_format(const std::string& word);
 /// The value of --call: "check" with its format; empty for "build". Throws Error(invalid_input).
 std::optional<CheckFormat> parse_call(const std::string& word);
 
+/// always, newer, missing or never, and docker's true and false. Throws Error(invalid_input).
+builder::PullPolicy parse_pull_policy(const std::string& word);
+
 // A parser for each verb. Throw Error(invalid_input).
 Command parse_build(VerbContext& context);
 Command parse_check(VerbContext& context);

@@ -160,15 +160,6 @@ void add_build_arg_file(BuildRequest& request, const std::string& file,
   }
 }
 
-builder::PullPolicy parse_pull_policy(const std::string& word) {
-  if (word == "always" || word == "true" || word == "1") return builder::PullPolicy::always;
-  if (word == "missing" || word == "false" || word == "0") return builder::PullPolicy::missing;
-  if (word == "newer") return builder::PullPolicy::newer;
-  if (word == "never") return builder::PullPolicy::never;
-  throw invalid("pull policy " + base::quoted(word) + " is not known")
-      .hint("use always, newer, missing or never");
-}
-
 /// Whether a shell is wanted.
 bool parse_on_error(const std::string& word) {
   if (word == "shell" || word == "stop") return word == "shell";
@@ -252,6 +243,15 @@ void set_context(BuildCommand& command, const std::string& operand) {
 }
 
 }  // namespace
+
+builder::PullPolicy parse_pull_policy(const std::string& word) {
+  if (word == "always" || word == "true" || word == "1") return builder::PullPolicy::always;
+  if (word == "missing" || word == "false" || word == "0") return builder::PullPolicy::missing;
+  if (word == "newer") return builder::PullPolicy::newer;
+  if (word == "never") return builder::PullPolicy::never;
+  throw invalid("pull policy " + base::quoted(word) + " is not known")
+      .hint("use always, newer, missing or never");
+}
 
 Command parse_build(VerbContext& context) {
   BuildWords words;

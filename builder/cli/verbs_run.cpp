@@ -81,7 +81,7 @@ void declare(OptionSet& options, RunWords& words, RunCommand& command) {
   options.flag("--read-only", command.request.read_only_root, "Nothing else can be written to");
 
   options.section("Image");
-  options.text("--pull", "WHEN", words.pull, "missing, always or never (default: missing)");
+  options.text("--pull", "WHEN", words.pull, "missing, newer, always or never (default: missing)");
   options.text("--platform", "OS/ARCH", words.platform, "Which one; emulated where it has to be");
   options.flag("--privileged", command.request.privileged, "All rights that strake has itself");
   options.text("-h", "NAME", words.hostname, "");
@@ -96,15 +96,6 @@ void declare(OptionSet& options, RunWords& words, RunCommand& command) {
       "with it (--rm), but for what is below a -v. stdout, stderr and the exit status are the\n"
       "command's; 125 is for errors of strake itself, 126 and 127 for a command that cannot be\n"
       "executed or is not there. Signals go to the command; the second one kills it.");
-}
-
-builder::PullPolicy parse_pull_policy(const std::string& word) {
-  if (word == "missing") return builder::PullPolicy::missing;
-  if (word == "always") return builder::PullPolicy::always;
-  if (word == "never") return builder::PullPolicy::never;
-  throw base::Error(base::ErrorCode::invalid_input,
-                    "pull policy " + base::quoted(word) + " is not known")
-      .hint("use missing, always or never");
 }
 
 std::vector<std::string> read_env_file(const std::string& file, const Environment& environment) {

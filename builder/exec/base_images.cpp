@@ -130,6 +130,36 @@ class RemoteImage {
   std::stop_token stop_;
 };
 
+/// Whether the registry still means by the name what the store has. One HEAD, which registries do
+/// not count as a pull; none for a digest, which never means anything else.
+bool is_current(const plan::ImageRequest& request, Machine& machine, const std::stop_token& stop) {
+  const auto record = machine.images.find(request.image.str());
+  if (!record) return false;
+  const auto has = [&](const base::Digest& digest) {
+    if (record->index) return record->index->digest == digest;
+    return std::any_of(record->platforms.begin(), record->platforms.end(),
+                       [&](const layers::PlatformImage& image) {
+                         return image.manifest && image.manifest->digest == digest;
+                       });
+  };
+  if (request.image.digest) return has(*request.image.digest);
+  return has(machine.registry.resolve(request.image, stop).digest);
+}
+
+/// What the registry has, if it is another image than `local`; `local` if it does not answer.
+plan::ResolvedImage newer_image(const plan::ImageRequest& request, plan::ResolvedImage local,
+                                Machine& machine, const std::stop_token& stop) {
+  try {
+    if (is_current(request, machine, stop)) return local;
+    return RemoteImage(request, machine, stop).fetch();
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::unavailable) throw;
+    base::log_warning("using the local " + base::quoted(request.image.familiar()) +
+                      ", since nobody knows whether there is a newer one: " + error.what());
+    return local;
+  }
+}
+
 plan::ResolvedImage resolve_shown(const plan::ImageRequest& request, PullPolicy policy,
                                   Machine& machine, const std::stop_token& stop) {
   ShownTask task(machine.progress,
@@ -162,23 +192,26 @@ oci::Descriptor choose_manifest(const oci::Index& index, const plan::ImageReques
 
 plan::ResolvedImage resolve_image(const plan::ImageRequest& request, PullPolicy policy,
                                   Machine& machine, std::stop_token stop) {
-  const bool local_first = policy == PullPolicy::missing || policy == PullPolicy::never;
   try {
-    if (local_first) {
-      if (auto image = find_local(request, machine)) return std::move(*image);
-      if (policy == PullPolicy::never)
+    auto local = find_local(request, machine);
+    switch (policy) {
+      case PullPolicy::missing:
+        if (local) return *std::move(local);
+        break;
+      case PullPolicy::never:
+        if (local) return *std::move(local);
         throw Error(ErrorCode::not_found, "no local image " +
                                               base::quoted(request.image.familiar()) + " for " +
                                               request.platform.str())
             .hint("leave out --pull=never, or pull or import it first");
+      case PullPolicy::always:
+        if (local && is_current(request, machine, stop)) return *std::move(local);
+        break;
+      case PullPolicy::newer:
+        if (local) return newer_image(request, *std::move(local), machine, stop);
+        break;
     }
-    try {
-      return RemoteImage(request, machine, stop).fetch();
-    } catch (const Error& error) {
-      if (policy != PullPolicy::newer || error.code() != ErrorCode::unavailable) throw;
-      if (auto image = find_local(request, machine)) return std::move(*image);
-      throw;
-    }
+    return RemoteImage(request, machine, stop).fetch();
   } catch (Error& error) {
     error.add_context("resolving the image " + base::quoted(request.image.familiar()));
     throw;
@@ -191,7 +224,7 @@ plan::ResolvedImages resolve_images(const std::map<plan::ImageRequest, base::Sou
   std::vector<const std::pair<const plan::ImageRequest, base::SourceRange>*> remote;
   for (const auto& request : requests) {
     // What the store knows needs neither a thread nor a line on the screen.
-    if (policy == PullPolicy::missing) {
+    if (policy == PullPolicy::missing || policy == PullPolicy::never) {
       if (auto image = find_local(request.first, machine)) {
         images.emplace(request.first, std::move(*image));
         continue;

@@ -15,8 +15,10 @@ namespace strake::builder {
 oci::Descriptor choose_manifest(const oci::Index& index, const plan::ImageRequest& request);
 
 /// Pins `request` to a manifest and fetches its config, from the store or the registry as `policy`
-/// says. What was fetched is kept: documents as blobs, the image under its name, and for each layer
-/// where its blob can be had. No layer is pulled.
+/// says: with always and newer the registry is asked what the name means now, and anything is
+/// fetched only if that is not in the store; with never it is not asked anything. What was fetched
+/// is kept: documents as blobs, the image under its name, and for each layer where its blob can be
+/// had. No layer is pulled.
 ///
 /// Throws Error(not_found) when no image of that name, or none for the platform, is there;
 /// Error(unavailable) or Error(denied) for what the registry said.

@@ -26,7 +26,7 @@ enum class PullPolicy {
   missing,  // only if no local image has the name (the default)
   always,   // each build (--pull)
   newer,    // each build, the local one serves when the registry does not answer
-  never,    // offline
+  never,    // not even for layers of images that are known: what is not here is an error
 };
 
 /// Where the result goes, one "-o".

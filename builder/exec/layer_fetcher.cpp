@@ -50,7 +50,8 @@ class StoredDownload final : public registry::ResumableSink {
 bool LayerFetcher::available(const base::DiffId& layer) const {
   if (machine_.layers.has_tree(layer)) return true;
   for (const layers::KnownBlob& known : machine_.layers.blobs(layer))
-    if (!known.repositories.empty() || machine_.blobs.contains(known.blob.digest)) return true;
+    if ((pulls_ && !known.repositories.empty()) || machine_.blobs.contains(known.blob.digest))
+      return true;
   return false;
 }
 
@@ -101,6 +102,11 @@ void LayerFetcher::pull(const base::DiffId& layer, const oci::Descriptor& blob) 
       places.insert(places.end(), known.repositories.begin(), known.repositories.end());
   if (places.empty())
     throw Error(ErrorCode::not_found, "no registry is known to have blob " + blob.digest.str());
+  if (!pulls_)
+    throw Error(ErrorCode::not_found, "layer " + layer.digest.str() + " of " +
+                                          base::quoted(places.front().str()) +
+                                          " is not in the store")
+        .hint("leave out --pull=never, or pull the image first");
 
   const std::string shown = places.front().path + "@" + blob.digest.str().substr(0, 19);
   ShownTask task(machine_.progress, {"", "", "pull " + shown});

@@ -7,6 +7,7 @@
 #include <stop_token>
 #include <vector>
 
+#include "builder/exec/build.h"
 #include "builder/exec/machine.h"
 #include "layers/base/digest.h"
 #include "layers/oci/descriptor.h"
@@ -17,8 +18,9 @@ namespace strake::builder {
 /// of the store, or pulled from a registry that has it. Thread-safe.
 class LayerFetcher {
  public:
-  LayerFetcher(Machine& machine, std::stop_token stop)
-      : machine_(machine), stop_(std::move(stop)) {}
+  /// With PullPolicy::never registries are not asked: layers that are not here are not available.
+  LayerFetcher(Machine& machine, std::stop_token stop, PullPolicy policy = PullPolicy::missing)
+      : machine_(machine), stop_(std::move(stop)), pulls_(policy != PullPolicy::never) {}
 
   /// Returns when all `layers` are unpacked. Downloads, decompression and unpacking of different
   /// layers go on at the same time. Throws the first error.
@@ -38,6 +40,7 @@ class LayerFetcher {
 
   Machine& machine_;
   std::stop_token stop_;
+  const bool pulls_;
   std::mutex mutex_;  // guards what follows
   std::map<base::DiffId, std::shared_future<void>> trees_;
 };

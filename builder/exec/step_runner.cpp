@@ -70,7 +70,7 @@ StepRunner::StepRunner(const BuildRequest& request, Machine& machine, BuildInput
       machine_(machine),
       input_(input),
       stop_(stop),
-      fetcher_(machine, stop),
+      fetcher_(machine, stop, request.pull),
       secrets_(secrets),
       devices_(devices) {}
 

@@ -150,7 +150,7 @@ oci::Descriptor pull_image(const oci::Reference& image,
   const plan::ImageRequest request{image, platform.value_or(oci::host_platform())};
   const plan::ResolvedImages resolved =
       resolve_images({{request, base::SourceRange()}}, policy, machine, stop);
-  LayerFetcher(machine, stop).ensure_trees(resolved.at(request).config.diff_ids);
+  LayerFetcher(machine, stop, policy).ensure_trees(resolved.at(request).config.diff_ids);
   const auto record = machine.images.find(image.str());
   for (const layers::PlatformImage& stored : record->platforms)
     if (stored.manifest && stored.manifest->digest == resolved.at(request).image.digest)

@@ -37,11 +37,13 @@ oci::ImageConfig pulled_image(const RunCommand& command, builder::Machine& machi
 /// With its layers in the store. A local image needs no network at all.
 oci::ImageConfig get_image(const RunCommand& command, Session& session) {
   std::optional<oci::ImageConfig> image;
-  if (command.pull != builder::PullPolicy::always) image = local_image(command, session);
+  const bool local_first =
+      command.pull == builder::PullPolicy::missing || command.pull == builder::PullPolicy::never;
+  if (local_first) image = local_image(command, session);
   if (!image && command.image.starts_with("sha256:")) find_image(session, command.image);  // throws
   with_display(session, command.quiet, [&](builder::Machine& machine) {
     if (!image) image = pulled_image(command, machine, session.stop());
-    builder::LayerFetcher(machine, session.stop()).ensure_trees(image->diff_ids);
+    builder::LayerFetcher(machine, session.stop(), command.pull).ensure_trees(image->diff_ids);
   });
   if (!command.platform && image->platform.architecture != oci::host_platform().architecture)
     base::log_warning("the image is for " + image->platform.str() + ", this machine is " +
