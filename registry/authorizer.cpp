@@ -5,6 +5,12 @@
 #include "registry/base64.h"
 
 namespace strake::registry {
+namespace {
+
+/// A token for more than this was asked for by challenges that never end.
+constexpr std::size_t kMostScopes = 32;
+
+}  // namespace
 
 struct Authorizer::Scheme {
   enum class Kind { basic, bearer };
@@ -83,6 +89,7 @@ std::optional<Authorizer::Scheme> Authorizer::choose(const AuthTarget& target,
 std::optional<std::string> Authorizer::basic(const AuthTarget& target) const {
   const std::optional<Credential> credential = credentials_.find(target.repository);
   if (!credential || credential->username.empty()) return std::nullopt;
+  if (!credential->identity_token.empty()) return std::nullopt;  // is for token servers only
   std::string secret = base64_encoded(credential->username + ":" + credential->password);
   return "Basic " + std::move(secret);
 }
@@ -106,29 +113,53 @@ std::string Authorizer::bearer(const AuthTarget& target, const Scheme& scheme,
   const bool fresh = !grant->field.empty() && now_() < grant->renew_at;
   if (fresh && grant->field != refused) return grant->field;
 
-  // What the challenge asks for goes first: some registries read only the first scope.
-  grant->scopes = merge_scopes(scheme.scopes, grant->scopes);
   std::optional<Credential> credential = credentials_.find(target.repository);
-  if (credential && scheme.trust == RealmTrust::anonymous) {
-    base::log_warning("registry " + base::quoted(target.origin.host) + " names " +
-                      base::quoted(scheme.realm.origin.host) +
-                      " as its token server, which is not known to belong to it: asking it for an "
-                      "anonymous token");
-    credential.reset();
-  }
   if (credential && !credential->registry_token.empty()) {
     grant->field = "Bearer " + credential->registry_token;
     grant->renew_at = Clock::time_point::max();
     return grant->field;
   }
-  TlsOptions tls;
-  if (scheme.realm.origin.host == target.origin.host) tls = target.tls;
-  if (scheme.realm.origin != target.origin) tls.cert_file = tls.key_file = "";
-  const Token token = fetch_token(http_, {scheme.realm, scheme.service, grant->scopes}, credential,
-                                  tls, std::move(stop));
+  if (credential && scheme.trust == RealmTrust::anonymous) {
+    warn_of(scheme.realm.origin, target.origin);
+    credential.reset();
+  }
+  // What the challenge asks for goes first: some registries read only the first scope.
+  std::vector<std::string> scopes = merge_scopes(scheme.scopes, grant->scopes);
+  if (scopes.size() <= kMostScopes) grant->scopes = std::move(scopes);
+  const Token token = fetch(target, scheme, grant->scopes, credential, std::move(stop));
   grant->field = "Bearer " + token.value;
   grant->renew_at = now_() + std::chrono::milliseconds(token.lifetime) * 9 / 10;
   return grant->field;
+}
+
+Token Authorizer::fetch(const AuthTarget& target, const Scheme& scheme,
+                        const std::vector<std::string>& scopes,
+                        const std::optional<Credential>& credential, std::stop_token stop) {
+  TlsOptions tls;
+  if (scheme.realm.origin.host == target.origin.host) tls = target.tls;
+  if (scheme.realm.origin != target.origin) tls.cert_file = tls.key_file = "";
+  try {
+    return fetch_token(http_, {scheme.realm, scheme.service, scopes}, credential, tls,
+                       std::move(stop));
+  } catch (base::Error& e) {
+    const std::string& host = target.repository.host;
+    if (e.code() == base::ErrorCode::denied) {
+      e.set_hint(credential ? "log in again, what is stored for it is refused: strake login " + host
+                            : "log in: strake login " + host);
+    }
+    throw;
+  }
+}
+
+void Authorizer::warn_of(const Origin& realm, const Origin& registry) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!warned_of_.insert(realm).second) return;
+  }
+  base::log_warning("registry " + base::quoted(registry.host) + " names " +
+                    base::quoted(realm.host) +
+                    " as its token server, which is not known to belong to it: asking it for an "
+                    "anonymous token");
 }
 
 }  // namespace strake::registry

@@ -53,6 +53,10 @@ class Authorizer {
   std::optional<std::string> basic(const AuthTarget& target) const;
   std::string bearer(const AuthTarget& target, const Scheme& scheme, const std::string& refused,
                      std::stop_token stop);
+  Token fetch(const AuthTarget& target, const Scheme& scheme,
+              const std::vector<std::string>& scopes, const std::optional<Credential>& credential,
+              std::stop_token stop);
+  void warn_of(const Origin& realm, const Origin& registry);
 
   HttpTransport& http_;
   const Credentials& credentials_;
@@ -60,6 +64,7 @@ class Authorizer {
   const std::function<Clock::time_point()> now_;
   mutable std::mutex mutex_;  // guards what follows
   std::map<Origin, Scheme> schemes_;
+  std::set<Origin> warned_of_;
   std::map<std::string, std::shared_ptr<Grant>> grants_;  // shared with requests that wait for them
 };
 

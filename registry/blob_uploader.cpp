@@ -52,7 +52,9 @@ struct BlobUploader::State {
       : client(a_client), repository(std::move(a_repository)), options(std::move(an_options)) {}
 
   void work();
-  void push(const BlobUpload& upload);
+  void start_thread();
+  void push(const BlobUpload& upload, bool upload_anyway);
+  void keep_unsent(const BlobUpload& upload, TransferState state);
   bool mount(const BlobUpload& upload, std::optional<UploadSession>& session);
   void report(const oci::Descriptor& blob, TransferState state, std::uint64_t bytes_done) const {
     if (options.progress) options.progress({blob, state, bytes_done});
@@ -67,6 +69,8 @@ struct BlobUploader::State {
   std::condition_variable changed;
   std::deque<BlobUpload> queue;
   std::set<base::Digest> seen;
+  std::vector<BlobUpload> unsent;  // the registry has them, it says
+  bool upload_all = false;         // whatever it says
   std::size_t unfinished = 0;
   std::size_t idle = 0;
   bool closing = false;
@@ -87,10 +91,11 @@ void BlobUploader::State::work() {
     const BlobUpload upload = std::move(queue.front());
     queue.pop_front();
     const bool wanted = !error;
+    const bool upload_anyway = upload_all;
     lock.unlock();
     std::exception_ptr failure;
     try {
-      if (wanted) push(upload);
+      if (wanted) push(upload, upload_anyway);
     } catch (...) {  // the thread's edge: wait_all() throws it
       failure = std::current_exception();
     }
@@ -107,14 +112,16 @@ void BlobUploader::State::work() {
   }
 }
 
-void BlobUploader::State::push(const BlobUpload& upload) {
+void BlobUploader::State::push(const BlobUpload& upload, bool upload_anyway) {
   const oci::Descriptor& blob = upload.blob;
   try {
-    if (client.has_blob(repository, blob.digest, stop.get_token())) {
-      return report(blob, TransferState::exists, blob.size);
+    if (!upload_anyway && client.has_blob(repository, blob.digest, stop.get_token())) {
+      return keep_unsent(upload, TransferState::exists);
     }
     std::optional<UploadSession> session;
-    if (mount(upload, session)) return report(blob, TransferState::mounted, blob.size);
+    if (!upload_anyway && mount(upload, session)) {
+      return keep_unsent(upload, TransferState::mounted);
+    }
     const BlobOpener open = [&](std::uint64_t offset) {
       return std::make_unique<ReportingSource>(
           upload.open(offset), offset,
@@ -126,6 +133,14 @@ void BlobUploader::State::push(const BlobUpload& upload) {
     e.add_context("pushing blob " + blob.digest.str() + " to " + repository.str());
     throw;
   }
+}
+
+void BlobUploader::State::keep_unsent(const BlobUpload& upload, TransferState state) {
+  {
+    const std::lock_guard lock(mutex);
+    unsent.push_back(upload);
+  }
+  report(upload.blob, state, upload.blob.size);
 }
 
 /// False if the blob has to be uploaded, into `session` if one was opened.
@@ -170,11 +185,27 @@ void BlobUploader::enqueue(BlobUpload upload) {
   if (state.error || !state.seen.insert(upload.blob.digest).second) return;
   state.queue.push_back(std::move(upload));
   ++state.unfinished;
-  const auto limit = static_cast<std::size_t>(std::max(state.options.parallel, 1));
-  if (state.idle < state.queue.size() && state.threads.size() < limit) {
-    state.threads.emplace_back([&state] { state.work(); });
+  state.start_thread();
+}
+
+/// One more if there is more to do than the others can, and wakes them. The mutex is held.
+void BlobUploader::State::start_thread() {
+  const auto limit = static_cast<std::size_t>(std::max(options.parallel, 1));
+  if (idle < queue.size() && threads.size() < limit) threads.emplace_back([this] { work(); });
+  changed.notify_all();
+}
+
+void BlobUploader::upload_unsent() {
+  {
+    const std::lock_guard lock(state_->mutex);
+    state_->upload_all = true;
+    for (BlobUpload& upload : std::exchange(state_->unsent, {})) {
+      state_->queue.push_back(std::move(upload));
+      ++state_->unfinished;
+      state_->start_thread();
+    }
   }
-  state.changed.notify_all();
+  wait_all();
 }
 
 void BlobUploader::wait_all() {

@@ -171,8 +171,11 @@ class Client {
   /// Stores exactly `bytes` under the reference's tag, or its digest if it has no tag, and checks
   /// that the registry computed the same digest. Blobs and manifests it names must be there.
   /// A registry that refuses to move an immutable tag is fine if the tag has the same content.
+  /// `send_blobs` is called, once, if the registry says that a blob is unknown to it (it may have
+  /// said before that it has it): then the manifest is sent again.
   ManifestReceipt put_manifest(const oci::Reference& to, std::string_view bytes,
-                               std::string_view media_type, std::stop_token stop = {});
+                               std::string_view media_type, std::stop_token stop = {},
+                               const std::function<void()>& send_blobs = {});
 
   /// All tags of a repository, in the registry's order.
   std::vector<std::string> list_tags(const oci::Repository& repository, std::stop_token stop = {});

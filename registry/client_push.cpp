@@ -35,6 +35,15 @@ bool stored_as(const HttpResponse& response, const base::Digest& digest) {
   return !claimed.starts_with("sha256:") || claimed == digest.str();
 }
 
+/// Whether the registry refuses a manifest since it lacks a blob that it names.
+bool misses_blob(const HttpResponse& response) {
+  if (response.ok()) return false;
+  for (const RegistryErrorEntry& entry : parse_error_body(response.body)) {
+    if (entry.code == "MANIFEST_BLOB_UNKNOWN" || entry.code == "BLOB_UNKNOWN") return true;
+  }
+  return false;
+}
+
 /// Whether the registry may have got something else than was sent.
 bool may_be_damaged(const HttpResponse& response) {
   const auto entries = parse_error_body(response.body);
@@ -89,7 +98,8 @@ void Client::put_blob(const oci::Repository& to, const oci::Descriptor& blob,
 }
 
 ManifestReceipt Client::put_manifest(const oci::Reference& to, std::string_view bytes,
-                                     std::string_view media_type, std::stop_token stop) {
+                                     std::string_view media_type, std::stop_token stop,
+                                     const std::function<void()>& send_blobs) {
   const oci::Repository& repository = to.repository;
   const base::Digest digest = base::Digest::of(bytes);
   const std::string name = to.tag ? *to.tag : digest.str();
@@ -106,8 +116,13 @@ ManifestReceipt Client::put_manifest(const oci::Reference& to, std::string_view 
             .body_size = bytes.size()};
   call.headers.add("Content-Type", std::string(media_type));
   Retry retry = session_->new_retry();
+  bool may_send_blobs = send_blobs != nullptr;
   for (std::string last;;) {
     const HttpResponse response = session_->send_with_retries(call, stop);
+    if (misses_blob(response) && std::exchange(may_send_blobs, false)) {
+      send_blobs();
+      continue;
+    }
     if (response.ok() && stored_as(response, digest)) {
       return {.lists_referrer = response.headers.find("OCI-Subject").has_value()};
     }

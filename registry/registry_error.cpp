@@ -4,6 +4,8 @@
 
 #include "layers/base/log.h"
 #include "layers/oci/json.h"
+#include "registry/rate_limit.h"
+#include "registry/retry.h"
 
 namespace strake::registry {
 namespace {
@@ -114,12 +116,22 @@ Error registry_error(std::string_view what, const HttpResponse& response) {
   Error error(code_of(response), std::string(what) + ": " + std::string(outcome(response.status)) +
                                      " (" + describe(response) + ")");
   const std::string_view wait = response.headers.get("Retry-After");
-  if (!wait.empty()) error.add_note("the registry asks to wait: " + shown(wait));
+  const auto seconds = parse_retry_after(wait, std::chrono::system_clock::now());
+  if (!wait.empty()) {
+    error.add_note("the registry asks to wait: " +
+                   (seconds ? shown_duration(*seconds) : shown(wait)));
+  }
+  const std::optional<RateLimit> limit = parse_rate_limit(response.headers);
+  if (limit) error.add_note("its rate limit: " + limit->str());
   if (response.status == 407) {
     error.set_hint("put user name and password into the proxy's URL, http_proxy or https_proxy");
   }
   if (response.status == 429) {
-    error.set_hint("try again later, or log in: registries limit anonymous clients most");
+    const std::string when = seconds ? "in " + shown_duration(*seconds)
+                             : limit && limit->window.count() > 0
+                                 ? "within " + shown_duration(limit->window)
+                                 : "later";
+    error.set_hint("try again " + when + ", or log in: registries limit anonymous clients most");
   }
   return error;
 }

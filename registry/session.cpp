@@ -6,6 +6,7 @@
 #include "layers/base/error.h"
 #include "layers/base/log.h"
 #include "registry/certificates.h"
+#include "registry/rate_limit.h"
 #include "registry/registry_error.h"
 
 namespace strake::registry {
@@ -50,6 +51,7 @@ struct Session::Registry {
   TlsOptions tls;
   std::mutex mutex;  // held while the scheme is found out
   std::atomic<bool> connected = false;
+  std::atomic<bool> limit_told = false;
   StreamLimit streams;
 
   Registry(std::string name, Connection how, int limit)
@@ -190,11 +192,19 @@ HttpResponse Session::exchange(Registry& registry, const Call& call, std::stop_t
   for (int round = 0;; ++round) {
     bool left_origin = false;
     HttpResponse response = follow(registry, call, authorization, left_origin, stop);
+    tell_rate_limit(registry, response);
     if (response.status != 401 || left_origin || round == kAuthorizationRounds) return response;
     std::optional<std::string> better = authorizer_.answer(target, response, authorization, stop);
     if (!better) return response;
     authorization = *std::move(better);
   }
+}
+
+/// Once, when little remains: a build that goes on pulling will be refused.
+void Session::tell_rate_limit(Registry& registry, const HttpResponse& response) const {
+  const std::optional<RateLimit> limit = parse_rate_limit(response.headers);
+  if (!limit || !limit->is_nearly_used_up() || registry.limit_told.exchange(true)) return;
+  base::log_info("rate limit of registry " + base::quoted(registry.host) + ": " + limit->str());
 }
 
 HttpResponse Session::follow(const Registry& registry, const Call& call,

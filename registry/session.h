@@ -86,6 +86,7 @@ class Session {
   HttpResponse follow(const Registry& registry, const Call& call, const std::string& authorization,
                       bool& left_origin, std::stop_token stop);
   HttpResponse perform(const HttpRequest& request, std::stop_token stop);
+  void tell_rate_limit(Registry& registry, const HttpResponse& response) const;
   Origin check_redirect(const Registry& registry, const Url& from, const Url& to) const;
 
   HttpTransport& http_;

@@ -86,7 +86,7 @@ void push_image(Client& client, BlobUploader& uploader, std::vector<BlobUpload> 
   const oci::Repository& to = uploader.repository();
   const auto put = [&](const DocumentPush& document, std::optional<std::string> tag) {
     client.put_manifest({to, std::move(tag), document.descriptor.digest}, document.bytes,
-                        document.descriptor.media_type, stop);
+                        document.descriptor.media_type, stop, [&] { uploader.upload_unsent(); });
   };
   // … and every manifest before an index does.
   for (const DocumentPush& child : children) put(child, std::nullopt);

@@ -66,6 +66,10 @@ class BlobUploader {
   /// Blocks until all blobs enqueued so far are there; throws the first error, again each time.
   void wait_all();
 
+  /// After wait_all(): uploads those blobs after all that the registry said it had, or had mounted,
+  /// and waits for them. For a registry that then does not know a blob.
+  void upload_unsent();
+
  private:
   struct State;
   std::unique_ptr<State> state_;

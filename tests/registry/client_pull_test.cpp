@@ -295,7 +295,7 @@ TEST_F(ClientPull, TooManyRequestsIsWaitedForOrExplained) {
   requests = 0;
   const base::Error error = error_of([&] { client().get_manifest(tag("1")); });
   EXPECT_EQ(error.code(), ErrorCode::unavailable);
-  EXPECT_THAT(error.notes()[0], HasSubstr("99999999"));
+  EXPECT_THAT(error.notes()[0], HasSubstr("1158 days"));
   EXPECT_EQ(requests, 1);
 }
 

@@ -67,7 +67,7 @@ TEST(RegistryError, ALongRetryAfterIsShown) {
   limited.headers.add("Retry-After", "3600");
   const base::Error error = registry_error("cannot fetch", limited);
   ASSERT_EQ(error.notes().size(), 1u);
-  EXPECT_THAT(error.notes()[0], HasSubstr("3600"));
+  EXPECT_THAT(error.notes()[0], HasSubstr("60 min"));
 }
 
 }  // namespace
