@@ -14,23 +14,36 @@ struct Verb {
   std::string_view name;
   std::string_view summary;
   Command (*parse)(VerbContext&);
+  std::string_view heading = {};  // in the overview, above it and those behind it
 };
 
 constexpr std::array kVerbs = std::to_array<Verb>({
     {"build", "Build an image from a Dockerfile", parse_build},
     {"check", "Check a Dockerfile without building it", parse_check},
     {"run", "Run a command in an image", parse_run},
-    {"push", "Push local images to their registries", parse_push},
-    {"pull", "Pull images from their registries", parse_pull},
     {"images", "List local images", parse_images},
     {"tag", "Give an image another name", parse_tag},
     {"rmi", "Remove local images", parse_rmi},
     {"inspect", "Show everything about an image as JSON", parse_inspect},
     {"history", "Show how an image was made", parse_history},
     {"import", "Make an image of a root file system's tar", parse_import},
+    {"push", "Push local images to their registries", parse_push, "Registries"},
+    {"pull", "Pull images from their registries", parse_pull},
+    {"copy", "Copy images between registries, layouts and archives", parse_copy},
+    {"index create", "Make an index of images in registries", parse_index_create},
+    {"index append", "Add images to an index", parse_index_append},
+    {"index remove", "Remove images from an index", parse_index_remove},
+    {"index annotate", "Annotate an index and its entries", parse_index_annotate},
+    {"index inspect", "Show an index or image of a registry", parse_index_inspect},
+    {"tags", "List the tags of a repository", parse_tags},
+    {"digest", "Show the digest of an image in its registry", parse_digest},
+    {"delete", "Delete tags and manifests in a registry", parse_delete},
+    {"referrers", "List what refers to an image", parse_referrers},
+    {"attach", "Attach files to an image", parse_attach},
     {"login", "Store the credentials of a registry", parse_login},
     {"logout", "Forget the credentials of a registry", parse_logout},
-    {"prune", "Remove cached steps, layers and blobs that are not needed", parse_prune},
+    {"prune", "Remove cached steps, layers and blobs that are not needed", parse_prune,
+     "This machine"},
     {"doctor", "Show what this machine's kernel allows builds to do", parse_doctor},
     {"version", "Show the version", parse_version},
 });
@@ -40,25 +53,50 @@ struct Alias {
   std::string_view group, word, verb;
 };
 constexpr std::array kAliases = std::to_array<Alias>({
-    {"buildx", "build", "build"},    {"buildx", "b", "build"},
-    {"buildx", "prune", "prune"},    {"buildx", "version", "version"},
-    {"builder", "build", "build"},   {"builder", "prune", "prune"},
-    {"image", "build", "build"},     {"image", "push", "push"},
-    {"image", "pull", "pull"},       {"image", "ls", "images"},
-    {"image", "list", "images"},     {"image", "tag", "tag"},
-    {"image", "rm", "rmi"},          {"image", "remove", "rmi"},
-    {"image", "inspect", "inspect"}, {"image", "history", "history"},
-    {"image", "import", "import"},   {"image", "prune", "prune"},
-    {"system", "prune", "prune"},    {"container", "run", "run"},
+    {"buildx", "build", "build"},
+    {"buildx", "b", "build"},
+    {"buildx", "prune", "prune"},
+    {"buildx", "version", "version"},
+    {"builder", "build", "build"},
+    {"builder", "prune", "prune"},
+    {"image", "build", "build"},
+    {"image", "push", "push"},
+    {"image", "pull", "pull"},
+    {"image", "ls", "images"},
+    {"image", "list", "images"},
+    {"image", "tag", "tag"},
+    {"image", "rm", "rmi"},
+    {"image", "remove", "rmi"},
+    {"image", "inspect", "inspect"},
+    {"image", "history", "history"},
+    {"image", "import", "import"},
+    {"image", "prune", "prune"},
+    {"system", "prune", "prune"},
+    {"container", "run", "run"},
+    {"index", "create", "index create"},
+    {"index", "append", "index append"},
+    {"index", "add", "index append"},
+    {"index", "remove", "index remove"},
+    {"index", "rm", "index remove"},
+    {"index", "annotate", "index annotate"},
+    {"index", "inspect", "index inspect"},
+    {"imagetools", "create", "index create"},
+    {"imagetools", "inspect", "index inspect"},
+    {"manifest", "create", "index create"},
+    {"manifest", "add", "index append"},
+    {"manifest", "remove", "index remove"},
+    {"manifest", "inspect", "index inspect"},
 });
 
 std::string overview() {
   std::string text =
       "Usage: strake [OPTIONS] VERB ...\n\n"
       "Builds container images from Dockerfiles. No daemon, no set-up.\n\nVerbs:\n";
-  for (const Verb& verb : kVerbs)
-    text += "  " + std::string(verb.name) + std::string(10 - verb.name.size(), ' ') +
+  for (const Verb& verb : kVerbs) {
+    if (!verb.heading.empty()) text += "\n" + std::string(verb.heading) + ":\n";
+    text += "  " + std::string(verb.name) + std::string(16 - verb.name.size(), ' ') +
             std::string(verb.summary) + "\n";
+  }
   text +=
       "\nOptions:\n"
       "      --root DIRECTORY          Where images and the cache are kept (STRAKE_ROOT)\n"
@@ -96,6 +134,9 @@ base::Error unknown_verb(const std::string& word) {
 
 /// The verb at the start of `words`, which are consumed: "build", "image ls".
 const Verb& take_verb(std::vector<std::string>& words) {
+  // "buildx imagetools create" has a group in a group.
+  if (words.size() > 1 && words[0] == "buildx" && words[1] == "imagetools")
+    words.erase(words.begin());
   const std::string first = words.front();
   words.erase(words.begin());
   if (const Verb* verb = find_verb(first)) return *verb;

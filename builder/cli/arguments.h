@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "builder/cli/progress.h"
+#include "builder/cli/remote_commands.h"
 #include "builder/exec/build.h"
 #include "builder/exec/image_run.h"
 #include "builder/sandbox/isolation.h"
@@ -19,13 +20,6 @@
 #include "layers/oci/reference.h"
 
 namespace strake::cli {
-
-/// How a verb prints its result.
-struct OutputFormat {
-  enum class Kind { table, json, go_template };
-  Kind kind = Kind::table;
-  std::string go_template = "";  // "{{.Id}}"
-};
 
 struct BuildCommand {
   builder::BuildRequest request;
@@ -55,6 +49,11 @@ struct RunCommand {
 };
 struct PushCommand {
   std::vector<oci::Reference> names;
+  /// The tag of an index that several jobs make together, each pushing its own platforms; `names`
+  /// is one image then.
+  std::optional<oci::Reference> into;
+  std::vector<oci::Platform> required;    // what `into` is to have; empty for what there is
+  std::optional<oci::Platform> platform;  // of the image, for `into`
   oci::Compression compression = oci::Compression::gzip;
   std::optional<int> compression_level;
   bool quiet = false;
@@ -117,10 +116,13 @@ struct HelpCommand {
   std::string text;
 };
 
-using Command = std::variant<HelpCommand, VersionCommand, BuildCommand, CheckCommand, RunCommand,
-                             PushCommand, PullCommand, ImportCommand, ImagesCommand, TagCommand,
-                             RemoveCommand, InspectCommand, HistoryCommand, LoginCommand,
-                             LogoutCommand, PruneCommand, DoctorCommand>;
+using Command =
+    std::variant<HelpCommand, VersionCommand, BuildCommand, CheckCommand, RunCommand, PushCommand,
+                 PullCommand, ImportCommand, ImagesCommand, TagCommand, RemoveCommand,
+                 InspectCommand, HistoryCommand, LoginCommand, LogoutCommand, PruneCommand,
+                 DoctorCommand, IndexCreateCommand, IndexRemoveCommand, IndexAnnotateCommand,
+                 IndexInspectCommand, CopyCommand, TagsCommand, DeleteCommand, DigestCommand,
+                 ReferrersCommand, AttachCommand>;
 
 /// What every verb takes; absent values are for the settings to fill in.
 struct CommonOptions {

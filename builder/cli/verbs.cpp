@@ -19,31 +19,6 @@ base::LogLevel parse_log_level(const std::string& word) {
       .hint("use debug, info, warning or error");
 }
 
-/// "json", or a Go template; "table" and nothing are the table.
-OutputFormat parse_format(const std::optional<std::string>& word, OutputFormat::Kind otherwise) {
-  if (!word || word->empty()) return {otherwise};
-  if (*word == "table") return {OutputFormat::Kind::table};
-  if (*word == "json") return {OutputFormat::Kind::json};
-  if (word->find("{{") == std::string::npos || word->starts_with("table "))
-    throw invalid("format " + base::quoted(*word) + " is not supported")
-        .hint("use \"json\" or a template as '{{.Id}}'");
-  return {OutputFormat::Kind::go_template, *word};
-}
-
-/// For verbs that show a table or JSON and nothing else.
-OutputFormat parse_plain_format(const std::optional<std::string>& word) {
-  OutputFormat format = parse_format(word, OutputFormat::Kind::table);
-  if (format.kind == OutputFormat::Kind::go_template)
-    throw invalid("templates are not supported here").hint("use --format json");
-  return format;
-}
-
-std::vector<oci::Reference> parse_references(const std::vector<std::string>& names) {
-  std::vector<oci::Reference> references;
-  for (const std::string& name : names) references.push_back(oci::parse_reference(name));
-  return references;
-}
-
 /// "24h", "10m30s", "7d" or plain seconds.
 std::chrono::seconds parse_duration(const std::string& text) {
   long total = 0;
@@ -100,6 +75,41 @@ void set_filter(PruneCommand& command, const std::string& filter) {
 }
 
 }  // namespace
+
+OutputFormat parse_format(const std::optional<std::string>& word, OutputFormat::Kind otherwise) {
+  if (!word || word->empty()) return {otherwise};
+  if (*word == "table") return {OutputFormat::Kind::table};
+  if (*word == "json") return {OutputFormat::Kind::json};
+  if (word->find("{{") == std::string::npos || word->starts_with("table "))
+    throw invalid("format " + base::quoted(*word) + " is not supported")
+        .hint("use \"json\" or a template as '{{.Id}}'");
+  return {OutputFormat::Kind::go_template, *word};
+}
+
+OutputFormat parse_plain_format(const std::optional<std::string>& word) {
+  OutputFormat format = parse_format(word, OutputFormat::Kind::table);
+  if (format.kind == OutputFormat::Kind::go_template)
+    throw invalid("templates are not supported here").hint("use --format json");
+  return format;
+}
+
+std::vector<oci::Reference> parse_references(const std::vector<std::string>& names) {
+  std::vector<oci::Reference> references;
+  for (const std::string& name : names) references.push_back(oci::parse_reference(name));
+  return references;
+}
+
+std::vector<oci::Platform> parse_platforms(const std::vector<std::string>& lists) {
+  std::vector<oci::Platform> platforms;
+  for (const std::string& list : lists) {
+    for (std::size_t begin = 0; begin <= list.size();) {
+      const std::size_t comma = std::min(list.find(',', begin), list.size());
+      platforms.push_back(oci::parse_platform(list.substr(begin, comma - begin)));
+      begin = comma + 1;
+    }
+  }
+  return platforms;
+}
 
 void VerbContext::add_registry_options(OptionSet& options) {
   options.list("--insecure-registry", "HOST", insecure_,
@@ -160,26 +170,6 @@ std::optional<oci::Platform> single_platform(const std::optional<std::string>& o
       option ? option : context.environment("DOCKER_DEFAULT_PLATFORM");
   if (!word || word->empty()) return std::nullopt;
   return oci::parse_platform(*word);
-}
-
-Command parse_push(VerbContext& context) {
-  OptionSet options("push", "NAME...", "Pushes local images to the registries in their names.");
-  PushCommand command;
-  std::optional<std::string> compression, level;
-  options.text("--compression", "KIND", compression, "Of layers made here: gzip, zstd, none");
-  options.text("--compression-level", "N", level, "gzip 0-12, zstd 1-22");
-  options.accept_flag("--disable-content-trust");
-  options.refuse("--all-tags", "name the images to push one by one");
-  options.refuse("-a", "name the images to push one by one");
-  options.refuse("--platform", "images are pushed with all the platforms they have");
-  context.add_isolation_option(options);
-  context.add_registry_options(options);
-  context.add_display_options(options, command.quiet);
-  if (!context.parse(options)) return HelpCommand{options.help()};
-  command.names = parse_references(options.operands(1, 1000));
-  command.compression = parse_compression(compression.value_or("gzip"));
-  if (level) command.compression_level = parse_compression_level(*level, command.compression);
-  return command;
 }
 
 Command parse_pull(VerbContext& context) {

@@ -55,6 +55,15 @@ std::optional<oci::Platform> single_platform(const std::optional<std::string>& o
 void add_build_arg(builder::BuildRequest& request, const std::string& text,
                    const VerbContext& context);
 
+std::vector<oci::Reference> parse_references(const std::vector<std::string>& names);
+/// Values of a repeatable option, each of which may be a list: "linux/amd64,linux/arm64".
+std::vector<oci::Platform> parse_platforms(const std::vector<std::string>& lists);
+/// "json", or a Go template; "table" is the table, and nothing is `otherwise`. Throws
+/// Error(invalid_input).
+OutputFormat parse_format(const std::optional<std::string>& word, OutputFormat::Kind otherwise);
+/// For verbs that show a table or JSON and nothing else.
+OutputFormat parse_plain_format(const std::optional<std::string>& word);
+
 /// "text", "json", "sarif". Throws Error(invalid_input).
 CheckFormat parse_check_format(const std::string& word);
 /// The value of --call: "check" with its format; empty for "build". Throws Error(invalid_input).
@@ -80,5 +89,16 @@ Command parse_logout(VerbContext& context);
 Command parse_prune(VerbContext& context);
 Command parse_doctor(VerbContext& context);
 Command parse_version(VerbContext& context);
+Command parse_index_create(VerbContext& context);
+Command parse_index_append(VerbContext& context);
+Command parse_index_remove(VerbContext& context);
+Command parse_index_annotate(VerbContext& context);
+Command parse_index_inspect(VerbContext& context);
+Command parse_copy(VerbContext& context);
+Command parse_tags(VerbContext& context);
+Command parse_delete(VerbContext& context);
+Command parse_digest(VerbContext& context);
+Command parse_referrers(VerbContext& context);
+Command parse_attach(VerbContext& context);
 
 }  // namespace strake::cli

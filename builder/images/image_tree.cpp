@@ -49,7 +49,7 @@ class TreeReader {
 };
 
 /// `root` reduced to the platforms.
-AnyDocument reduced(ImageSource& source, AnyDocument root,
+AnyDocument reduced(ImageSource& source, const AnyDocument& root,
                     std::span<const oci::Platform> platforms) {
   if (const auto* manifest = std::get_if<oci::Manifest>(&root.value)) {
     const auto platform = platform_of(source, *manifest);
@@ -58,7 +58,7 @@ AnyDocument reduced(ImageSource& source, AnyDocument root,
     keep_platforms(only, platforms);  // throws unless it is that one
     return root;
   }
-  auto& index = std::get<oci::Index>(root.value);
+  oci::Index index = std::get<oci::Index>(root.value);
   const std::vector<oci::Descriptor> before = index.manifests;
   keep_platforms(index, platforms);
   if (index.manifests == before) return root;
@@ -84,9 +84,9 @@ ImageTree read_tree(ImageSource& source, const AnyDocument& root) {
 }
 
 ImageTree read_image(ImageSource& source, std::span<const oci::Platform> platforms) {
-  AnyDocument root = source.root();
-  if (!platforms.empty()) root = reduced(source, std::move(root), platforms);
-  return read_tree(source, root);
+  const AnyDocument root = source.root();
+  if (platforms.empty()) return read_tree(source, root);
+  return read_tree(source, reduced(source, root, platforms));
 }
 
 std::optional<oci::Platform> platform_of(ImageSource& source, const oci::Manifest& manifest) {

@@ -26,5 +26,15 @@ void run(const LoginCommand& command, Session& session);
 void run(const LogoutCommand& command, Session& session);
 void run(const PruneCommand& command, Session& session);
 void run(const DoctorCommand& command, Session& session);
+void run(const IndexCreateCommand& command, Session& session);
+void run(const IndexRemoveCommand& command, Session& session);
+void run(const IndexAnnotateCommand& command, Session& session);
+void run(const IndexInspectCommand& command, Session& session);
+void run(const CopyCommand& command, Session& session);
+void run(const TagsCommand& command, Session& session);
+void run(const DeleteCommand& command, Session& session);
+void run(const DigestCommand& command, Session& session);
+void run(const ReferrersCommand& command, Session& session);
+void run(const AttachCommand& command, Session& session);
 
 }  // namespace strake::cli
