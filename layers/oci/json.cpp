@@ -118,6 +118,10 @@ json parse_json(std::string_view text, std::string_view subject) {
   // The library skips a byte order mark; the specification of JSON forbids to write one.
   if (text.substr(0, 3) == "\xEF\xBB\xBF")
     throw Error(ErrorCode::corrupt, std::string(subject) + " begins with a byte order mark");
+  // To the library a NUL is the end: whatever follows would not be seen.
+  if (const std::size_t at = text.find('\0'); at != text.npos)
+    throw Error(ErrorCode::corrupt,
+                std::string(subject) + " is not valid JSON at byte " + std::to_string(at));
   StrictBuilder builder(subject);
   if (!json::sax_parse(text.begin(), text.end(), &builder))
     throw Error(ErrorCode::corrupt, std::string(subject) + " is not valid JSON");

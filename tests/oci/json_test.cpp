@@ -56,6 +56,8 @@ TEST(ParseJson, RefusesWhatIsNotJson) {
                            "+1",
                            "tru"})
     EXPECT_NE(refused(text), "") << text;
+  using namespace std::string_literals;
+  for (const std::string& text : {"{}\0"s, "{}\0{}"s, "\0{}"s}) EXPECT_NE(refused(text), "");
 }
 
 TEST(ParseJson, LimitsTheNestingTo64Levels) {
