@@ -174,7 +174,12 @@ Fetched fetch_manifest(Session& session, const oci::Repository& repository, cons
                        const std::string& shown, std::stop_token stop, Patience patience) {
   Call call = manifest_call("GET", repository, name);
   std::optional<LimitedStringSink> body;
-  call.route = [&](const HttpResponse&) {
+  call.route = [&](const HttpResponse& head) {
+    // What stands between says so when it is out of order.
+    if (media_type_of(head) == "text/html") {
+      throw Error(ErrorCode::unavailable,
+                  "a web page came in place of the manifest of " + base::quoted(shown));
+    }
     return &body.emplace(kManifestLimitBytes, "manifest of " + base::quoted(shown));
   };
   HttpResponse response = session.send_with_retries(call, std::move(stop), patience);

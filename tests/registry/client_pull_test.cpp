@@ -115,6 +115,16 @@ TEST_F(ClientPull, ManifestDamagedOnTheWayIsAskedForAgain) {
   }
 }
 
+TEST_F(ClientPull, WebPagesInPlaceOfAManifestMayPass) {
+  registry_.add_manifest("team/app", "1.0", manifest_, kManifestType);
+  serve([&, pages = 3](const ServerRequest& request) mutable {
+    if (pages-- == 0) return registry_(request);
+    return ServerResponse{.headers = {{"Content-Type", "text/html; charset=utf-8"}},
+                          .body = "<html>Sorry</html>"};
+  });
+  EXPECT_EQ(client().get_manifest(tag("1.0")).bytes, manifest_);
+}
+
 TEST_F(ClientPull, ManifestThatIsWrongTwiceIsWrong) {
   int requests = 0;
   serve([&](const ServerRequest&) {
