@@ -66,6 +66,18 @@ class RemoteImage {
   plan::ResolvedImage fetch() {
     const auto root = machine_.registry.get_manifest(request_.image, stop_);
     machine_.blobs.put(root.bytes, root.descriptor.media_type);
+    return fetch(root);
+  }
+
+  /// Of an index that the store has, whatever its name means by now.
+  plan::ResolvedImage fetch_from(const oci::Descriptor& index) {
+    auto bytes = machine_.blobs.read(index.digest);
+    if (!bytes) return fetch();
+    return fetch(oci::parse_manifest(*std::move(bytes), index.media_type));
+  }
+
+ private:
+  plan::ResolvedImage fetch(const oci::Document<oci::ManifestOrIndex>& root) {
     if (const auto* index = std::get_if<oci::Index>(&root.value)) {
       const oci::Descriptor child = choose_manifest(*index, request_);
       const auto manifest = machine_.registry.get_manifest(request_.image.repository, child, stop_);
@@ -77,7 +89,6 @@ class RemoteImage {
     return store(root, std::nullopt);
   }
 
- private:
   plan::ResolvedImage store(const oci::Document<oci::ManifestOrIndex>& document,
                             const std::optional<oci::Descriptor>& index) {
     const auto& manifest = std::get<oci::Manifest>(document.value);
@@ -160,12 +171,24 @@ plan::ResolvedImage newer_image(const plan::ImageRequest& request, plan::Resolve
   }
 }
 
-plan::ResolvedImage resolve_shown(const plan::ImageRequest& request, PullPolicy policy,
-                                  Machine& machine, const std::stop_token& stop) {
+/// Another platform of an image that this call has resolved: a tag that moved meanwhile must not
+/// give an image of two versions.
+plan::ResolvedImage resolve_sibling(const plan::ImageRequest& request, Machine& machine,
+                                    const std::stop_token& stop) {
+  if (auto local = find_local(request, machine)) return *std::move(local);
+  const auto record = machine.images.find(request.image.str());
+  RemoteImage remote(request, machine, stop);
+  return record && record->index ? remote.fetch_from(*record->index) : remote.fetch();
+}
+
+/// `resolve`, shown as a task.
+template <typename Resolve>
+plan::ResolvedImage resolve_shown(const plan::ImageRequest& request, Machine& machine,
+                                  Resolve resolve) {
   ShownTask task(machine.progress,
                  {request.platform.str(), "", "resolve " + request.image.familiar()});
   try {
-    plan::ResolvedImage image = resolve_image(request, policy, machine, stop);
+    plan::ResolvedImage image = resolve();
     task.set(Outcome::done);
     return image;
   } catch (const Error& error) {
@@ -234,14 +257,25 @@ plan::ResolvedImages resolve_images(const std::map<plan::ImageRequest, base::Sou
   }
   std::vector<plan::ResolvedImage> results(remote.size());
   std::vector<std::exception_ptr> errors(remote.size());
+  // What a name means is asked once, for all platforms.
+  std::map<oci::Reference, std::vector<std::size_t>> names;
+  for (std::size_t i = 0; i < remote.size(); ++i) names[remote[i]->first.image].push_back(i);
   {
     std::vector<std::jthread> threads;
-    for (std::size_t i = 0; i < remote.size(); ++i)
-      threads.emplace_back([&, i] {
-        try {
-          results[i] = resolve_shown(remote[i]->first, policy, machine, stop);
-        } catch (...) {  // the edge of a thread: thrown again below
-          errors[i] = std::current_exception();
+    for (const auto& [name, platforms] : names)
+      threads.emplace_back([&, &platforms = platforms] {
+        for (const std::size_t i : platforms) {
+          const plan::ImageRequest& request = remote[i]->first;
+          const bool first = i == platforms.front();
+          try {
+            results[i] = resolve_shown(request, machine, [&] {
+              return first ? resolve_image(request, policy, machine, stop)
+                           : resolve_sibling(request, machine, stop);
+            });
+          } catch (...) {  // the edge of a thread: thrown again below
+            errors[i] = std::current_exception();
+            return;
+          }
         }
       });
   }

@@ -58,6 +58,52 @@ class PullPolicies : public MachineTest {
                               {.os = "linux", .architecture = "amd64"}};
 };
 
+// Case B16: tags that move while they are resolved.
+TEST_F(PullPolicies, ATagThatMovesGivesOneVersion) {
+  // An index of two platforms for each version; the tag moves after every request.
+  int requests = 0;
+  const auto config = [](int version, const std::string& architecture) {
+    return R"({"architecture":")" + architecture +
+           R"(","os":"linux","config":{"Labels":{"version":")" + std::to_string(version) +
+           R"("}},"rootfs":{"type":"layers","diff_ids":[]}})";
+  };
+  const auto descriptor = [](const std::string& type, const std::string& bytes) {
+    return R"("mediaType":"application/vnd.oci.image.)" + type + R"(+json","digest":")" +
+           base::Digest::of(bytes).str() + R"(","size":)" + std::to_string(bytes.size());
+  };
+  const auto move_tag = [&] {
+    std::string entries;
+    for (const char* architecture : {"amd64", "arm64"}) {
+      const std::string json = config(requests, architecture);
+      fake_.add_blob("app", json);
+      const std::string manifest =
+          R"({"schemaVersion":2,"config":{)" + descriptor("config.v1", json) + R"(},"layers":[]})";
+      fake_.add_manifest("app", base::Digest::of(manifest).str(), manifest,
+                         "application/vnd.oci.image.manifest.v1+json");
+      entries += (entries.empty() ? "{" : ",{") + descriptor("manifest.v1", manifest) +
+                 R"(,"platform":{"os":"linux","architecture":")" + architecture + R"("}})";
+    }
+    fake_.add_manifest("app", "1", R"({"schemaVersion":2,"manifests":[)" + entries + "]}",
+                       "application/vnd.oci.image.index.v1+json");
+  };
+  std::mutex mutex;
+  http_.serve("https://reg.example.com", [&](const ServerRequest& request) {
+    const std::lock_guard lock(mutex);
+    ++requests;
+    move_tag();
+    return fake_(request);
+  });
+  plan::ImageRequest other = request_;
+  other.platform.architecture = "arm64";
+  for (const PullPolicy policy : {PullPolicy::missing, PullPolicy::always, PullPolicy::newer}) {
+    const auto images = resolve_images({{request_, {}}, {other, {}}}, policy, machine_, {});
+    EXPECT_EQ(images.at(request_).config.config.labels.at("version"),
+              images.at(other).config.config.labels.at("version"));
+    EXPECT_EQ(images.at(other).config.platform.architecture, "arm64");
+    EXPECT_TRUE(images.at(request_).image.digest);
+  }
+}
+
 TEST_F(PullPolicies, MissingAsksOnce) {
   serve();
   push("one");
