@@ -8,6 +8,8 @@
 #include "builder/cli/process_start.h"
 #include "builder/cli/session.h"
 #include "builder/cli/terminal_io.h"
+#include "registry/courier.h"
+#include "registry/curl_transport.h"
 
 namespace strake::cli {
 namespace {
@@ -36,11 +38,18 @@ int run_verb(const Invocation& invocation, const Environment& environment, StopS
   return std::visit(run_it, invocation.command);
 }
 
+int be_courier() {
+  registry::CurlTransport http;
+  registry::run_courier(http, STDIN_FILENO);
+  return static_cast<int>(ExitStatus::success);
+}
+
 int strake_main(std::span<const std::string> arguments) {
   const Environment environment = process_environment();
   Invocation invocation;
   try {
     prepare_process();
+    if (arguments.size() == 1 && arguments.front() == kCourierVerb) return be_courier();
     invocation = parse_arguments(arguments, environment);
   } catch (const base::Error& error) {
     return static_cast<int>(

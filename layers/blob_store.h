@@ -93,6 +93,8 @@ class BlobStore {
   /// verifies the digest. Throws Error(not_found).
   std::unique_ptr<base::ByteSource> open_at(const oci::Descriptor& blob,
                                             std::uint64_t offset) const;
+  /// The same as a file, at its beginning.
+  base::FileDescriptor open_file(const oci::Descriptor& blob) const;
   /// A small blob (config, manifest), verified; nullopt if it is not there or was corrupt.
   std::optional<std::string> read(const base::Digest& digest,
                                   std::size_t limit_bytes = 8 << 20) const;
@@ -119,7 +121,6 @@ class BlobStore {
  private:
   friend class BlobWriter;
   friend class PartialBlob;
-  base::FileDescriptor open_file(const oci::Descriptor& blob) const;
 
   const Store* store_;
   base::FileDescriptor directory_;  // blobs/sha256

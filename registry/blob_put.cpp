@@ -19,6 +19,10 @@ constexpr int kDigestAttempts = 2;
 /// Refused chunks after which a registry is believed to know none: the first may have gone to an
 /// upload that the registry had lost.
 constexpr int kChunkAttempts = 2;
+constexpr std::chrono::milliseconds kRecordPoll{100};
+/// Registries hash or copy a blob before they answer the last request: at this speed at least.
+constexpr std::uint64_t kStoredBytesPerSecond = 20 << 20;
+constexpr std::chrono::seconds kAnswerTime{60};
 
 std::optional<std::uint64_t> number_of(std::string_view text) {
   std::uint64_t value = 0;
@@ -80,15 +84,17 @@ Call upload_call(const oci::Repository& to) {
 }
 
 BlobPut::BlobPut(Session& session, Transfers& transfers, const oci::Repository& to,
-                 const oci::Descriptor& blob, const BlobOpener& open)
-    : session_(session), transfers_(transfers), to_(to), blob_(blob), open_(open) {}
+                 const oci::Descriptor& blob, const BlobBytes& bytes)
+    : session_(session), transfers_(transfers), to_(to), blob_(blob), bytes_(bytes) {}
 
 void BlobPut::run(const std::optional<UploadSession>& opened, std::stop_token stop) {
   in_chunks_ = blob_.size > transfers_.sizes.monolithic_bytes && transfers_.takes_chunks(to_.host);
-  if (in_chunks_) record_ = transfers_.sessions.open(to_, blob_.digest);
   if (opened) location_ = parse_url(opened->location);
-  Retry retry = session_.new_retry();
+  Retry bodies = session_.new_retry();     // for sending bytes of the blob
+  Retry questions = session_.new_retry();  // for each request around that
   while (!there_) {
+    const bool asking = !sends_bytes_next();
+    Retry& retry = asking ? questions : bodies;
     try {
       const Refusal refusal = step(stop);
       if (refusal) {
@@ -97,8 +103,9 @@ void BlobPut::run(const std::optional<UploadSession>& opened, std::stop_token st
         if (!passing || !retry.wait(*refusal, stop)) throw error_of(*refusal);
       } else if (stored_bytes_ > most_bytes_) {
         most_bytes_ = stored_bytes_;
-        retry.progressed();
+        bodies.progressed();
       }
+      if (!refusal && asking) questions.progressed();
     } catch (const Error& e) {
       if (e.code() != ErrorCode::unavailable) throw;
       in_doubt_ = true;
@@ -111,12 +118,34 @@ void BlobPut::run(const std::optional<UploadSession>& opened, std::stop_token st
   record_.remove();
 }
 
+bool BlobPut::sends_bytes_next() const {
+  const bool ready = !in_chunks_ || resumed_;
+  return ready && !in_doubt_ && location_;
+}
+
 BlobPut::Refusal BlobPut::step(std::stop_token stop) {
+  if (in_chunks_ && !own_record_) return take_record(std::move(stop));
   if (in_chunks_ && !resumed_) return resume(std::move(stop));
   if (in_doubt_) return settle(std::move(stop));
   if (!location_) return start(std::move(stop));
   if (in_chunks_ && stored_bytes_ < blob_.size) return send_chunk(std::move(stop));
   return finish(std::move(stop));
+}
+
+/// Waits for another process that uploads the blob, or for the courier of one that is dead.
+BlobPut::Refusal BlobPut::take_record(std::stop_token stop) {
+  std::optional<UploadSessions::Record> record = transfers_.sessions.open(to_, blob_.digest);
+  bool waited = false;
+  for (; !record; record = transfers_.sessions.open(to_, blob_.digest)) {
+    if (!waited) base::log_info("waiting for another process that uploads " + blob_.digest.str());
+    session_.environment().sleep(kRecordPoll, stop);
+    if (stop.stop_requested()) throw Error(ErrorCode::cancelled, "cancelled");
+    waited = true;
+  }
+  there_ = waited && arrived(stop);
+  record_ = *std::move(record);
+  own_record_ = true;
+  return std::nullopt;
 }
 
 /// Takes up what an earlier process left.
@@ -184,8 +213,14 @@ BlobPut::Refusal BlobPut::send_chunk(std::stop_token stop) {
   call.headers.add("Content-Type", "application/octet-stream");
   call.headers.add("Content-Range", std::to_string(stored_bytes_) + "-" +
                                         std::to_string(stored_bytes_ + length - 1));
-  call.open_body = [this] { return body(); };
   call.body_size = length;
+  if (call_courier()) {
+    call.perform = [this](const HttpRequest& request, std::stop_token token) {
+      return deliver(request, std::move(token));
+    };
+  } else {
+    call.open_body = [this] { return body(); };
+  }
   sent_bytes_ = std::max(sent_bytes_, stored_bytes_ + length);
   HttpResponse response = session_.send(call, stop);
   if (response.ok()) {
@@ -204,6 +239,36 @@ BlobPut::Refusal BlobPut::send_chunk(std::stop_token stop) {
       if (is_retryable_status(response.status)) return response;
       chunk_refused(response);
       return std::nullopt;
+  }
+}
+
+/// Whether there is a courier for the chunks: where the next process could take up the upload.
+bool BlobPut::call_courier() {
+  if (courier_) return true;
+  if (transfers_.courier.empty() || !bytes_.open_file || !record_ || no_courier_) return false;
+  try {
+    if (!file_) file_ = bytes_.open_file();
+    courier_ = std::make_unique<Courier>(transfers_.courier);
+    return true;
+  } catch (const Error& e) {
+    if (e.code() == ErrorCode::cancelled) throw;
+    base::log_debug(std::string("chunks are sent by this process: ") + e.what());
+    no_courier_ = true;
+    return false;
+  }
+}
+
+HttpResponse BlobPut::deliver(const HttpRequest& request, std::stop_token stop) {
+  try {
+    return courier_->deliver(
+        request, {file_.get(), stored_bytes_, record_},
+        [this](std::uint64_t sent) {
+          if (bytes_.sent) bytes_.sent(stored_bytes_ + sent);
+        },
+        std::move(stop));
+  } catch (const Error&) {
+    courier_.reset();  // whatever it is doing
+    throw;
   }
 }
 
@@ -244,9 +309,10 @@ BlobPut::Refusal BlobPut::finish(std::stop_token stop) {
   call.upload->target = with_query(std::move(call.upload->target), "digest", blob_.digest.str());
   call.headers.add("Content-Type", "application/octet-stream");
   if (!in_chunks_) {
-    call.open_body = [this] { return open_(0); };
+    call.open_body = [this] { return bytes_.open(0); };
     call.body_size = blob_.size;
   }
+  call.answer_timeout = kAnswerTime + std::chrono::seconds(blob_.size / kStoredBytesPerSecond);
   finishing_ = true;
   HttpResponse response = session_.send(call, std::move(stop));
   there_ = response.status == 201 || response.status == 204;
@@ -260,7 +326,7 @@ BlobPut::Refusal BlobPut::finish(std::stop_token stop) {
 /// Which side is wrong? Throws the answer.
 void BlobPut::digest_refused(const HttpResponse& response) {
   base::HashingSink ours;
-  base::copy(*open_(0), ours);  // a store that notices damage says so itself
+  base::copy(*bytes_.open(0), ours);  // a store that notices damage says so itself
   const std::uint64_t size = ours.size_bytes();
   const base::Digest digest = ours.finish();
   const std::string what = "blob " + blob_.digest.str();
@@ -315,7 +381,7 @@ Call BlobPut::upload_request(const char* method) const {
 /// The bytes behind what is stored, from the source that sent the last chunk if it stands there.
 std::unique_ptr<base::ByteSource> BlobPut::body() {
   if (!source_ || source_position_ != stored_bytes_) {
-    source_ = open_(stored_bytes_);
+    source_ = bytes_.open(stored_bytes_);
     source_position_ = stored_bytes_;
   }
   return std::make_unique<Borrowed>(*source_, source_position_);

@@ -127,7 +127,11 @@ void BlobUploader::State::push(const BlobUpload& upload, bool upload_anyway) {
           upload.open(offset), offset,
           [&](std::uint64_t bytes_done) { report(blob, TransferState::uploading, bytes_done); });
     };
-    client.put_blob(repository, blob, open, std::move(session), stop.get_token());
+    const auto sent = [&](std::uint64_t bytes_done) {
+      report(blob, TransferState::uploading, bytes_done);
+    };
+    client.put_blob(repository, blob, BlobBytes{open, upload.open_file, sent}, std::move(session),
+                    stop.get_token());
     report(blob, TransferState::done, blob.size);
   } catch (Error& e) {
     e.add_context("pushing blob " + blob.digest.str() + " to " + repository.str());

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "layers/base/digest.h"
+#include "layers/base/fd.h"
 #include "layers/base/stream.h"
 #include "layers/oci/descriptor.h"
 #include "layers/oci/manifest.h"
@@ -59,6 +60,8 @@ struct ClientOptions {
   /// Where unfinished uploads are remembered for the next process (0700, made when needed): what is
   /// there may hold signed URLs. "" keeps them in memory only.
   std::filesystem::path upload_directory = {};
+  /// The command of a courier: see courier.h. Empty: chunks are sent by this process.
+  std::vector<std::string> courier = {};
   RetryPolicy retry = {};
   RetryEnvironment environment = RetryEnvironment::real();
 };
@@ -73,6 +76,16 @@ class Transfers;  // what uploads and downloads share: see transfers.h
 /// Gives the bytes of a blob from `offset` on, each time it is called: uploads that broke go on
 /// where the registry says.
 using BlobOpener = std::function<std::unique_ptr<base::ByteSource>(std::uint64_t offset)>;
+
+/// The bytes of a blob to upload.
+struct BlobBytes {
+  BlobOpener open;
+  /// The same from a file of the blob alone, if there is one: then the upload of a big blob outlives
+  /// this process (ClientOptions::courier).
+  std::function<base::FileDescriptor()> open_file = {};
+  /// Told how much was sent, where that does not show by reading from what `open` gave.
+  std::function<void(std::uint64_t)> sent = {};
+};
 
 /// A sink that knows what it has: a download into it goes on behind that, and begins again where
 /// what came turns out wrong.
@@ -165,8 +178,12 @@ class Client {
   /// that an upload that broke, of this process or one before (ClientOptions::upload_directory),
   /// goes on where the registry says. `open` is called for each attempt. Throws Error(corrupt) when
   /// the registry refuses the digest, saying whether the blob or the registry is wrong.
-  void put_blob(const oci::Repository& to, const oci::Descriptor& blob, const BlobOpener& open,
+  void put_blob(const oci::Repository& to, const oci::Descriptor& blob, const BlobBytes& bytes,
                 std::optional<UploadSession> session = std::nullopt, std::stop_token stop = {});
+  void put_blob(const oci::Repository& to, const oci::Descriptor& blob, const BlobOpener& open,
+                std::optional<UploadSession> session = std::nullopt, std::stop_token stop = {}) {
+    put_blob(to, blob, BlobBytes{open}, std::move(session), std::move(stop));
+  }
 
   /// Stores exactly `bytes` under the reference's tag, or its digest if it has no tag, and checks
   /// that the registry computed the same digest. Blobs and manifests it names must be there.

@@ -92,9 +92,9 @@ MountResult Client::mount_blob(const oci::Repository& to, const oci::Repository&
 }
 
 void Client::put_blob(const oci::Repository& to, const oci::Descriptor& blob,
-                      const BlobOpener& open, std::optional<UploadSession> session,
+                      const BlobBytes& bytes, std::optional<UploadSession> session,
                       std::stop_token stop) {
-  BlobPut(*session_, *transfers_, to, blob, open).run(session, std::move(stop));
+  BlobPut(*session_, *transfers_, to, blob, bytes).run(session, std::move(stop));
 }
 
 ManifestReceipt Client::put_manifest(const oci::Reference& to, std::string_view bytes,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <set>
 
 #include "layers/base/error.h"
 #include "layers/base/log.h"
@@ -53,6 +54,8 @@ struct Session::Registry {
   std::atomic<bool> connected = false;
   std::atomic<bool> limit_told = false;
   StreamLimit streams;
+  /// Paths and scopes of requests that succeeded; guarded by the session's mutex.
+  std::set<std::pair<std::string, std::vector<std::string>>> admitted;
 
   Registry(std::string name, Connection how, int limit)
       : host(std::move(name)), connection(std::move(how)), streams(limit) {}
@@ -193,11 +196,33 @@ HttpResponse Session::exchange(Registry& registry, const Call& call, std::stop_t
     bool left_origin = false;
     HttpResponse response = follow(registry, call, authorization, left_origin, stop);
     tell_rate_limit(registry, response);
-    if (response.status != 401 || left_origin || round == kAuthorizationRounds) return response;
-    std::optional<std::string> better = authorizer_.answer(target, response, authorization, stop);
-    if (!better) return response;
-    authorization = *std::move(better);
+    if (response.ok()) admit(registry, call);
+    if (response.status != 401 || left_origin) return response;
+    std::optional<std::string> better;
+    if (round < kAuthorizationRounds) {
+      better = authorizer_.answer(target, response, authorization, stop);
+    }
+    if (better) {
+      authorization = *std::move(better);
+    } else if (was_admitted(registry, call)) {
+      // Its memory of tokens, or its token server, is in trouble: that may pass.
+      throw Error(ErrorCode::unavailable, "registry " + base::quoted(registry.host) +
+                                              " refuses what it allowed before (" +
+                                              describe(response) + ")");
+    } else {
+      return response;
+    }
   }
+}
+
+void Session::admit(Registry& registry, const Call& call) {
+  const std::lock_guard lock(mutex_);
+  registry.admitted.emplace(call.repository.path, call.scopes);
+}
+
+bool Session::was_admitted(const Registry& registry, const Call& call) {
+  const std::lock_guard lock(mutex_);
+  return registry.admitted.contains({call.repository.path, call.scopes});
 }
 
 /// Once, when little remains: a build that goes on pulling will be refused.
@@ -217,6 +242,7 @@ HttpResponse Session::follow(const Registry& registry, const Call& call,
   request.headers = call.headers;
   request.body = body.get();
   request.body_size = call.body_size;
+  request.answer_timeout = call.answer_timeout;
   request.tls = registry.tls;
   if (!authorization.empty()) request.headers.set("Authorization", authorization);
   request.route = [&](const HttpResponse& head) {
@@ -225,7 +251,7 @@ HttpResponse Session::follow(const Registry& registry, const Call& call,
   const bool may_follow = call.method == "GET" || call.method == "HEAD";
   for (int hop = 0;; ++hop) {
     request.url = url.str();
-    HttpResponse response = perform(request, stop);
+    HttpResponse response = call.perform ? call.perform(request, stop) : perform(request, stop);
     if (!may_follow || !is_redirect(response.status)) return response;
     if (hop == kLongestRedirectChain) {
       throw Error(ErrorCode::corrupt, "registry " + base::quoted(registry.host) +

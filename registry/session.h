@@ -33,6 +33,9 @@ struct Call {
   std::vector<std::string> scopes = {};
   std::function<std::unique_ptr<base::ByteSource>()> open_body = {};  // called for each attempt
   std::uint64_t body_size = 0;
+  std::optional<std::chrono::milliseconds> answer_timeout = {};  // as HttpRequest's
+  /// Sends the request instead of the transport, body and all.
+  std::function<HttpResponse(const HttpRequest&, std::stop_token)> perform = {};
   /// As HttpRequest::route, but asked only for successful responses (2xx).
   std::function<base::ByteSink*(const HttpResponse&)> route = {};
 };
@@ -77,6 +80,8 @@ class Session {
   struct Registry;
 
   HttpResponse exchange(Registry& registry, const Call& call, std::stop_token stop);
+  void admit(Registry& registry, const Call& call);
+  bool was_admitted(const Registry& registry, const Call& call);
   const Registries& registries();
   Registry& registry_of(const oci::Repository& repository);
   void connect(Registry& registry, std::stop_token stop);

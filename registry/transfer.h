@@ -44,6 +44,8 @@ struct BlobUpload {
   BlobOpener open;
   /// Repositories that may have it already, likeliest first; those of other registries are ignored.
   std::vector<oci::Repository> mount_from = {};
+  /// As BlobBytes::open_file.
+  std::function<base::FileDescriptor()> open_file = {};
 };
 
 /// Brings blobs to one repository in the background, each at most once: looks first, then mounts,

@@ -3,6 +3,7 @@
 #include <mutex>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "registry/client.h"
 #include "registry/stream_limit.h"
@@ -15,6 +16,7 @@ class Transfers {
  public:
   explicit Transfers(const ClientOptions& options)
       : sizes(options.sizes),
+        courier(options.courier),
         sessions(options.upload_directory),
         segments(options.sizes.segments_ahead) {}
 
@@ -29,6 +31,7 @@ class Transfers {
   }
 
   const TransferSizes sizes;
+  const std::vector<std::string> courier;
   const UploadSessions sessions;
   /// Segments of downloads that are in memory.
   StreamLimit segments;

@@ -63,17 +63,22 @@ UploadSessions::Record::Record(fs::path file, std::string subject, FileLock lock
 
 void UploadSessions::Record::write(const UnfinishedUpload& upload) {
   if (file_.empty()) return;
-  const nlohmann::json record = {{"subject", subject_},
-                                 {"location", upload.location},
-                                 {"offset", upload.offset_bytes},
-                                 {"time", seconds_now()}};
   try {
-    // After a power cut an older record does as well: the registry is asked anyway.
-    base::write_file_atomically(file_, record.dump() + "\n", 0600, base::Durability::none);
+    UploadSessions::write(file_, subject_, upload);
   } catch (const Error& e) {
     base::log_warning(std::string("an interrupted upload could not be resumed: ") + e.what());
     file_.clear();
   }
+}
+
+void UploadSessions::write(const fs::path& file, const std::string& subject,
+                           const UnfinishedUpload& upload) {
+  const nlohmann::json record = {{"subject", subject},
+                                 {"location", upload.location},
+                                 {"offset", upload.offset_bytes},
+                                 {"time", seconds_now()}};
+  // After a power cut an older record does as well: the registry is asked anyway.
+  base::write_file_atomically(file, record.dump() + "\n", 0600, base::Durability::none);
 }
 
 void UploadSessions::Record::remove() noexcept {
@@ -89,9 +94,9 @@ UploadSessions::Record::~Record() {
   }
 }
 
-UploadSessions::Record UploadSessions::open(const oci::Repository& repository,
-                                            const base::Digest& blob) const {
-  if (directory_.empty()) return {};
+std::optional<UploadSessions::Record> UploadSessions::open(const oci::Repository& repository,
+                                                           const base::Digest& blob) const {
+  if (directory_.empty()) return Record();
   const std::string subject = blob.str() + " to " + repository.str();
   const fs::path file = directory_ / base::Digest::of(subject).hex();
   try {
@@ -100,11 +105,11 @@ UploadSessions::Record UploadSessions::open(const oci::Repository& repository,
     auto lock =
         FileLock::try_lock(file.native() + std::string(kLockSuffix), FileLock::Mode::exclusive);
     if (lock) return Record(file, subject, *std::move(lock));
-    base::log_debug("another process is uploading " + subject);
+    return std::nullopt;
   } catch (const Error& e) {
     base::log_warning(std::string("interrupted uploads will not be resumed: ") + e.what());
   }
-  return {};
+  return Record();
 }
 
 /// What processes that never came back left here.

@@ -21,8 +21,8 @@ struct UnfinishedUpload {
 /// blob and repository, in a file of its own (0600, in a directory with 0700) that is replaced
 /// atomically. Records of more than a day ago are removed: registries have forgotten those uploads.
 ///
-/// Of two processes that upload the same blob to the same repository, the first has the record; the
-/// second uploads by itself and leaves none. Thread-safe.
+/// Of two processes that upload the same blob to the same repository, the first has the record, and
+/// the second waits for it: it may find the blob there then. Thread-safe.
 class UploadSessions {
  public:
   /// `directory` is made when the first record is written; "" remembers nothing.
@@ -45,6 +45,12 @@ class UploadSessions {
     /// The blob is there, or the registry has forgotten the upload.
     void remove() noexcept;
 
+    /// It is kept somewhere, so these mean something.
+    explicit operator bool() const noexcept { return !file_.empty(); }
+    const std::filesystem::path& file() const noexcept { return file_; }
+    const std::string& subject() const noexcept { return subject_; }
+    int lock_fd() const noexcept { return lock_.fd(); }
+
    private:
     friend class UploadSessions;
     Record(std::filesystem::path file, std::string subject, base::FileLock lock);
@@ -55,9 +61,13 @@ class UploadSessions {
     std::optional<UnfinishedUpload> found_;
   };
 
-  /// The record of `blob` on its way to `repository`. One that is kept nowhere when another process
-  /// or thread has it now, or the directory cannot be used.
-  Record open(const oci::Repository& repository, const base::Digest& blob) const;
+  /// The record of `blob` on its way to `repository`; nullopt while another process or thread has
+  /// it. One that is kept nowhere when the directory cannot be used.
+  std::optional<Record> open(const oci::Repository& repository, const base::Digest& blob) const;
+
+  /// Writes a record for its owner, who holds its lock. Throws Error.
+  static void write(const std::filesystem::path& file, const std::string& subject,
+                    const UnfinishedUpload& upload);
 
  private:
   void remove_old() const;

@@ -1,8 +1,13 @@
 #pragma once
 
+#include <string_view>
+
 #include "builder/cli/arguments.h"
 
 namespace strake::cli {
+
+/// Not a verb of the user's: what the program is called with to be a registry::Courier.
+inline constexpr std::string_view kCourierVerb = "upload-courier";
 
 /// To be called first in main(), before any file is opened or thread started: descriptors 0 to 2
 /// are open afterwards (to /dev/null where they were closed, lest a store file become "stderr"),

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "builder/cli/process_start.h"
 #include "builder/cli/terminal_io.h"
 #include "layers/snapshot/copied_roots.h"
 #include "registry/registry_sources.h"
@@ -61,6 +62,7 @@ registry::Client& Session::registry() {
   if (client_) return *client_;
   registry::ClientOptions options;
   options.upload_directory = root_ / "uploads";
+  options.courier = {"/proc/self/exe", std::string(kCourierVerb)};
   options.registries.add(
       registry::insecure_registries(common_.insecure_registries, "the command line"));
   for (const registry::RegistryRules& rules : settings_.registries) options.registries.add(rules);

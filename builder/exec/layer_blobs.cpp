@@ -66,6 +66,10 @@ registry::BlobUpload upload_of(const base::DiffId& layer, const oci::Descriptor&
     fetcher.ensure_blob(layer, blob);
     return offset == 0 ? machine.blobs.open(blob) : machine.blobs.open_at(blob, offset);
   };
+  upload.open_file = [layer, blob, &machine, &fetcher] {
+    fetcher.ensure_blob(layer, blob);
+    return machine.blobs.open_file(blob);
+  };
   return upload;
 }
 

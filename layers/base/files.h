@@ -47,6 +47,8 @@ class FileLock {
   static std::optional<FileLock> try_lock(const std::filesystem::path& file, Mode mode);
 
   explicit operator bool() const noexcept { return static_cast<bool>(file_); }
+  /// Whoever gets this descriptor holds the lock as well, until both have closed it.
+  int fd() const noexcept { return file_.get(); }
   void unlock() noexcept { file_.reset(); }
 
  private:
