@@ -119,8 +119,10 @@ Token parse_token(std::string_view json) {
   }
   const auto lifetime = document.find("expires_in");
   if (lifetime != document.end() && lifetime->is_number_integer()) {
-    const auto seconds = lifetime->get<std::int64_t>();
     constexpr std::int64_t kDay = 86'400;
+    // Beyond 2⁶³ it would come out negative.
+    const bool huge = lifetime->is_number_unsigned() && lifetime->get<std::uint64_t>() > kDay;
+    const std::int64_t seconds = huge ? kDay : lifetime->get<std::int64_t>();
     if (seconds > 0) token.lifetime = std::chrono::seconds(std::min(seconds, kDay));
   }
   return token;
