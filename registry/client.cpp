@@ -109,17 +109,16 @@ auto read_somewhere(Session& session, const oci::Repository& repository, bool by
   }
 }
 
-/// Runs `read`, and again if what came is wrong: it may have been damaged on the way. What is wrong
-/// twice in the same way is what the registry has.
-template <typename Read>
-auto read_undamaged(Session& session, Patience patience, const std::stop_token& stop, Read read) {
-  Retry retry = session.new_retry(patience);
+/// Runs `fetch` and gives what came to `check`; both again if that finds it wrong: it may have been
+/// damaged on the way. What is wrong twice in the same way is what the registry has.
+template <typename Fetch, typename Check>
+auto fetch_undamaged(Retry retry, const std::stop_token& stop, Fetch fetch, Check check) {
   for (std::string last;;) {
+    auto fetched = fetch();
     try {
-      return read();
+      return check(std::move(fetched));
     } catch (const Error& e) {
-      const bool wrong = e.code() == ErrorCode::corrupt || e.code() == ErrorCode::unsupported;
-      if (!wrong || last == e.what() || !retry.wait(stop)) throw;
+      if (last == e.what() || !retry.wait(stop)) throw;
       last = e.what();
       base::log_debug("asking again: " + last);
     }
@@ -235,8 +234,10 @@ oci::Document<oci::ManifestOrIndex> Client::get_manifest(const oci::Reference& r
                                                          std::stop_token stop, Mirrors mirrors) {
   const auto get_at = [&](const oci::Repository& place, Patience patience) {
     const std::string shown = shown_at(reference.familiar(), reference.repository, place);
-    return read_undamaged(*session_, patience, stop, [&] {
-      Fetched fetched = fetch_manifest(*session_, place, name_of(reference), shown, stop, patience);
+    const auto fetch = [&] {
+      return fetch_manifest(*session_, place, name_of(reference), shown, stop, patience);
+    };
+    const auto check = [&](Fetched fetched) {
       const std::string media_type = media_type_of(fetched.response);
       const base::Digest digest = base::Digest::of(fetched.bytes);
       if (reference.digest) {
@@ -245,7 +246,8 @@ oci::Document<oci::ManifestOrIndex> Client::get_manifest(const oci::Reference& r
         check_digest(digest, *claimed, shown);
       }
       return oci::parse_manifest(std::move(fetched.bytes), media_type);
-    });
+    };
+    return fetch_undamaged(session_->new_retry(patience), stop, fetch, check);
   };
   return read_somewhere(*session_, reference.repository, reference.digest.has_value(), mirrors,
                         get_at);
@@ -257,8 +259,10 @@ oci::Document<oci::ManifestOrIndex> Client::get_manifest(const oci::Repository& 
   const std::string name = descriptor.digest.str();
   const auto get_at = [&](const oci::Repository& place, Patience patience) {
     const std::string shown = place.str() + "@" + name;
-    return read_undamaged(*session_, patience, stop, [&] {
-      Fetched fetched = fetch_manifest(*session_, place, name, shown, stop, patience);
+    const auto fetch = [&] {
+      return fetch_manifest(*session_, place, name, shown, stop, patience);
+    };
+    const auto check = [&](Fetched fetched) {
       check_digest(base::Digest::of(fetched.bytes), descriptor.digest, shown);
       if (fetched.bytes.size() != descriptor.size) {
         throw Error(ErrorCode::corrupt, "manifest of " + base::quoted(shown) +
@@ -267,7 +271,8 @@ oci::Document<oci::ManifestOrIndex> Client::get_manifest(const oci::Repository& 
                                             std::to_string(descriptor.size));
       }
       return oci::parse_manifest(std::move(fetched.bytes), descriptor.media_type);
-    });
+    };
+    return fetch_undamaged(session_->new_retry(patience), stop, fetch, check);
   };
   return read_somewhere(*session_, repository, true, Mirrors::used, get_at);
 }

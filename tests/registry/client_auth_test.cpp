@@ -238,6 +238,23 @@ TEST_F(ClientAuth, RefusalWithoutAChallengeIsAnsweredAsTheLastOne) {
   EXPECT_NO_THROW(get());
 }
 
+TEST_F(ClientAuth, RefusalAfterItWasLetInMayPass) {
+  get();
+  int refusals = 6;
+  http_.serve(kOrigin, [&](const ServerRequest& request) {
+    if (refusals-- > 0) {
+      return ServerResponse{.status = 401, .headers = {{"WWW-Authenticate", challenge_}}};
+    }
+    return registry_(request);
+  });
+  EXPECT_NO_THROW(get());
+  EXPECT_EQ(sleeps_, 2);  // three refusals end an attempt
+  refusals = 1000;
+  const base::Error error = error_of([&] { get(); });
+  EXPECT_EQ(error.code(), ErrorCode::unavailable);
+  EXPECT_THAT(error.what(), ::testing::HasSubstr("refuses what it allowed before (401"));
+}
+
 TEST_F(ClientAuth, PingChecksTheCredentials) {
   credentials_.set(kHost, {"me", "password"});
   challenge_ = R"(Bearer realm="https://auth.example.com/token",service="reg")";
