@@ -39,6 +39,7 @@ std::vector<std::string> tags_of(Session& session, const oci::Repository& reposi
     if (error.code() != base::ErrorCode::denied && error.code() != base::ErrorCode::not_found)
       throw;
   }
+  std::ranges::sort(names);
   return names;
 }
 
