@@ -20,7 +20,7 @@ base::Error invalid(std::string message) {
 
 /// The words of the line, before they mean anything.
 struct BuildWords {
-  std::vector<std::string> tags, build_args, platforms, outputs, labels;
+  std::vector<std::string> tags, build_args, platforms, outputs, labels, annotations;
   std::vector<std::string> secrets, agents, allow, contexts, no_cache_filters;
   std::optional<std::string> file, build_arg_file, target, pull, compression;
   std::optional<std::string> compression_level, jobs, iid_file, metadata_file, provenance, sbom;
@@ -45,7 +45,6 @@ constexpr std::array kRefusals = std::to_array<Refusal>({
     {"--cgroup-parent", "steps run below the cgroup that strake was started in"},
     {"--print", "use --call"},
     {"--attest", "this version makes no attestations"},
-    {"--annotation", "this version writes no annotations; use --label"},
     {"--policy", "this version knows no source policies"},
 });
 
@@ -62,6 +61,9 @@ void declare(OptionSet& options, BuildWords& words) {
   options.list("--platform", "OS/ARCH,...", words.platforms,
                "Platforms to build for (default: this machine's)");
   options.list("--label", "NAME=VALUE", words.labels, "Label of the image (repeatable)");
+  options.list("--annotation", "[WHERE:]KEY=VALUE", words.annotations,
+               "Annotation; WHERE is manifest[OS/ARCH], manifest-descriptor, index or "
+               "index-descriptor (default: manifest)");
 
   options.section("Result");
   options.flag("--push", words.push, "Push the image under its names");
@@ -242,6 +244,22 @@ void set_context(BuildCommand& command, const std::string& operand) {
   command.request.context = operand;
 }
 
+void set_annotations(BuildRequest& request, const BuildWords& words) {
+  using builder::AnnotationPlace;
+  const bool has_index = request.platforms.size() > 1 || request.always_index;
+  for (const std::string& text : words.annotations)
+    for (builder::Annotation& annotation :
+         builder::parse_annotations(text, AnnotationPlace::manifest)) {
+      const bool is_of_index = annotation.place == AnnotationPlace::index ||
+                               annotation.place == AnnotationPlace::index_descriptor;
+      if (is_of_index && !has_index)
+        throw invalid("annotation " + base::quoted(text) +
+                      " is for an index: an image of one platform has none")
+            .hint("leave out \"index:\", or build for several platforms");
+      request.annotations.push_back(std::move(annotation));
+    }
+}
+
 }  // namespace
 
 builder::PullPolicy parse_pull_policy(const std::string& word) {
@@ -299,6 +317,7 @@ Command parse_build(VerbContext& context) {
   for (const std::string& list : words.no_cache_filters)
     for (const std::string& stage : split_csv(list)) request.no_cache_stages.push_back(stage);
   request.always_index = is_true(request.build_args, "BUILDKIT_MULTI_PLATFORM");
+  set_annotations(request, words);
   request.dry_run = words.dry_run;
   request.explain_cache = words.explain_cache;
   if (words.jobs)

@@ -79,7 +79,11 @@ Command parse_index_create(VerbContext& context) {
   command.request.append = append ? builder::Append::yes : builder::Append::no;
   if (!prefer_index) command.request.single = builder::SingleSource::as_it_is;
   finish(command, words);
-  if (command.request.targets.empty()) command.request.targets = {command.request.sources.front()};
+  // A dry run of sources alone is shown as if they were where it goes.
+  if (command.request.targets.empty()) {
+    if (command.request.sources.empty()) throw invalid("--tag is missing");
+    command.request.targets = {command.request.sources.front()};
+  }
   return command;
 }
 

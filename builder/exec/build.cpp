@@ -266,12 +266,15 @@ class Build {
     std::optional<ImageDocuments> documents;
     const auto need_documents = [&]() -> const ImageDocuments& {
       if (!documents)
-        documents = make_documents(images_, blob_options(), request_.always_index, machine_);
+        documents = make_documents(images_, blob_options(), request_.annotations,
+                                   request_.always_index, machine_);
       return *documents;
     };
     for (const OutputSpec& output : outputs()) {
       switch (output.kind) {
         case OutputSpec::Kind::image:
+          // A manifest that is made later, to push it, would not have the annotations.
+          if (!request_.annotations.empty()) need_documents();
           store_image(images_, documents ? &*documents : nullptr, names_of(output), machine_);
           break;
         case OutputSpec::Kind::registry:

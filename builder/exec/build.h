@@ -15,6 +15,7 @@
 #include "builder/exec/machine.h"
 #include "builder/exec/run_grants.h"
 #include "builder/exec/step_settings.h"
+#include "builder/output/annotations.h"
 #include "layers/base/digest.h"
 #include "layers/oci/descriptor.h"
 #include "layers/oci/reference.h"
@@ -43,7 +44,7 @@ struct OutputSpec {
 struct Entitlements {
   bool insecure = false;      // security.insecure: RUN --security=insecure
   bool host_network = false;  // network.host: RUN --network=host in builds with another network
-  DeviceGrants devices;   // device: RUN --device
+  DeviceGrants devices;       // device: RUN --device
 };
 
 /// Everything "strake build" was asked for. Paths are as the user wrote them.
@@ -58,6 +59,7 @@ struct BuildRequest {
   std::string target;
   std::vector<oci::Platform> platforms;  // empty: this machine's
   std::vector<std::pair<std::string, std::string>> labels;
+  std::vector<Annotation> annotations;
   StepSettings steps;
   std::vector<SecretSource> secrets;
   std::vector<AgentSource> agents;

@@ -35,7 +35,7 @@ std::string_view places_of(std::string_view head) {
     const bool is_place = (c >= 'a' && c <= 'z') || c == '-' || c == ',' || c == '[' || c == ']';
     if (!is_place && !in_platform) return "";
   }
-  return "";
+  return in_platform ? head : "";
 }
 
 Annotation parse_place(std::string_view text, std::string_view word) {
@@ -65,6 +65,8 @@ std::vector<Annotation> parse_annotations(std::string_view text, AnnotationPlace
   if (equals == text.npos) throw invalid(text, "has no value");
   std::string_view key = text.substr(0, equals);
   std::string_view places = places_of(key);
+  if (!places.empty() && places.size() == key.size())
+    throw invalid(text, "has a platform that does not end with \"]\"");
   std::vector<Annotation> annotations;
   if (places.empty()) {
     annotations.push_back({.place = otherwise});

@@ -6,20 +6,44 @@
 
 namespace strake::builder {
 
+namespace {
+
+/// The manifest with its annotations, and those of its descriptor.
+oci::Document<oci::Manifest> annotated(oci::Document<oci::Manifest> document,
+                                       std::span<const Annotation> annotations,
+                                       const oci::Platform& platform) {
+  auto own = annotations_at(annotations, AnnotationPlace::manifest, platform);
+  if (!own.empty()) {
+    document.value.annotations = std::move(own);
+    document = oci::make_manifest(std::move(document.value));
+  }
+  document.descriptor.annotations =
+      annotations_at(annotations, AnnotationPlace::manifest_descriptor, platform);
+  return document;
+}
+
+}  // namespace
+
 ImageDocuments make_documents(std::span<const AssembledImage> images, const BlobOptions& options,
-                              bool always_index, Machine& machine) {
+                              std::span<const Annotation> annotations, bool always_index,
+                              Machine& machine) {
   ImageDocuments documents;
   oci::Index index;
   for (const AssembledImage& image : images) {
     std::vector<oci::Descriptor>& blobs = documents.layers.emplace_back();
     for (const oci::Layer& layer : image.layers)
       blobs.push_back(layer_blob(layer.diff_id, options, machine));
-    documents.manifests.push_back(manifest_of(image.config_blob, blobs));
+    documents.manifests.push_back(
+        annotated(manifest_of(image.config_blob, blobs), annotations, image.config.platform));
     oci::Descriptor child = documents.manifests.back().descriptor;
     child.platform = image.config.platform;
     index.manifests.push_back(std::move(child));
   }
-  if (images.size() > 1 || always_index) documents.index = oci::make_index(std::move(index));
+  if (images.size() == 1 && !always_index) return documents;
+  index.annotations = annotations_at(annotations, AnnotationPlace::index);
+  documents.index = oci::make_index(std::move(index));
+  documents.index->descriptor.annotations =
+      annotations_at(annotations, AnnotationPlace::index_descriptor);
   return documents;
 }
 

@@ -9,6 +9,7 @@
 #include "builder/exec/build.h"
 #include "builder/exec/layer_blobs.h"
 #include "builder/exec/layer_fetcher.h"
+#include "builder/output/annotations.h"
 #include "layers/oci/manifest.h"
 
 namespace strake::builder {
@@ -25,9 +26,10 @@ struct ImageDocuments {
 };
 
 /// Makes manifests (and an index for more than one image, or if asked for), compressing what has no
-/// blob yet.
+/// blob yet. Annotations of the index are for an index; there need not be one.
 ImageDocuments make_documents(std::span<const AssembledImage> images, const BlobOptions& options,
-                              bool always_index, Machine& machine);
+                              std::span<const Annotation> annotations, bool always_index,
+                              Machine& machine);
 
 /// Stores configs (and documents, if there are any) as blobs, and the image under each name;
 /// without names under its own id. Names come last.

@@ -213,7 +213,7 @@ TEST(Arguments, MisspelledWordsGetASuggestion) {
 
 TEST(Arguments, RefusesWhatItCannotHonour) {
   for (const char* flag :
-       {"--cache-from", "--cache-to", "--cgroup-parent", "--attest", "--annotation", "--squash"})
+       {"--cache-from", "--cache-to", "--cgroup-parent", "--attest", "--squash"})
     EXPECT_THAT(refusal({"build", flag, "x", "."}),
                 HasSubstr("flag \"" + std::string(flag) + "\" is not supported: "));
   EXPECT_THAT(refusal({"build", "--squash=true", "."}), HasSubstr("\"--squash\" is not supported"));

@@ -92,3 +92,13 @@ done
 for pid in $pids; do wait "$pid" || { cat append.* >&2; fail "append"; }; done
 equal "appending at the same time" "$(platforms "$first/team/many:1" | tr , '\n' | sort | paste -sd,)" \
   linux/amd64,linux/arm/v5,linux/arm/v6,linux/arm/v7
+
+# Annotations of a build.
+"$strake" build --progress quiet --platform linux/amd64,linux/arm64 -t "$first/noted:1" --push \
+  --annotation org.example.m=image --annotation index:org.example.i=index \
+  --annotation 'manifest-descriptor[linux/arm64]:org.example.d=entry' context >/dev/null 2>&1
+noted=$("$strake" index inspect --raw "$first/noted:1")
+contains "build annotates the index" "$noted" '"org.example.i": "index"'
+contains "and its entries" "$noted" '"org.example.d": "entry"'
+contains "and the images" "$("$strake" index inspect --raw \
+  "$first/noted@$("$strake" digest --platform linux/arm64 "$first/noted:1")")" '"org.example.m": "image"'
