@@ -7,12 +7,14 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <exception>
 #include <mutex>
 #include <new>
 
 #include "layers/base/error.h"
 #include "layers/base/log.h"
+#include "registry/proxy.h"
 #include "registry/response_head.h"
 #include "registry/transfer_pace.h"
 #include "registry/url.h"
@@ -205,6 +207,11 @@ HeaderList header_list(const HttpRequest& request) {
   return list;
 }
 
+std::optional<std::string> variable(const std::string& name) {
+  const char* value = std::getenv(name.c_str());
+  return value != nullptr ? std::optional<std::string>(value) : std::nullopt;
+}
+
 /// Without the query: it may hold a signature.
 std::string shown(const HttpRequest& request) {
   return base::quoted(base::redacted(request.url.substr(0, request.url.find('?'))));
@@ -340,8 +347,10 @@ void Transfer::configure_policy(Options& options) {
 #pragma GCC diagnostic pop
   options.set(CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);  // a proxy's answer is not the server's
   options.set(CURLOPT_HEADEROPT, static_cast<long>(CURLHEADER_SEPARATE));  // ours are not a proxy's
-  // As Go's clients: a proxy could not reach what only this machine can.
-  if (is_loopback(handle_.peer.origin.host)) options.set(CURLOPT_NOPROXY, "*");
+  // Chosen here: libcurl reads fewer forms of NO_PROXY than Go's clients, and would read the
+  // environment itself if it were not told.
+  options.set(CURLOPT_PROXY, proxy_for(handle_.peer.origin, variable).c_str());
+  options.set(CURLOPT_NOPROXY, "");
 }
 
 void Transfer::configure_method(Options& options) {

@@ -18,7 +18,7 @@ struct CurlOptions {
 
 /// HTTP by libcurl, which is loaded when the first request is made: a build that talks to nobody
 /// does not pay for loading it. Connections are kept and used again; HTTP/2 where TLS offers it;
-/// proxies from the environment (http_proxy, https_proxy, all_proxy, no_proxy).
+/// proxies of the environment, see proxy_for().
 ///
 /// perform() throws Error(unsupported) naming the missing package if there is no libcurl.
 class CurlTransport final : public HttpTransport {
