@@ -1,7 +1,6 @@
 #include "registry/credentials.h"
 
 #include <pwd.h>
-#include <unistd.h>
 
 #include <cstdlib>
 #include <nlohmann/json.hpp>
@@ -34,14 +33,13 @@ fs::path directory_variable(const char* name) {
   return path.is_absolute() ? path : fs::path();
 }
 
-fs::path home() {
+fs::path home(uid_t user) {
   fs::path path = directory_variable("HOME");
   if (!path.empty()) return path;
   passwd entry{};
   passwd* found = nullptr;
   char buffer[4096];
-  if (getpwuid_r(getuid(), &entry, buffer, sizeof buffer, &found) != 0 || found == nullptr)
-    return "";
+  if (getpwuid_r(user, &entry, buffer, sizeof buffer, &found) != 0 || found == nullptr) return "";
   return entry.pw_dir;
 }
 
@@ -116,13 +114,13 @@ std::string helper_of(const AuthConfig& config, const std::string& host) {
 
 }  // namespace
 
-CredentialSources CredentialSources::from_environment() {
+CredentialSources CredentialSources::from_environment(uid_t uid) {
   CredentialSources sources;
   sources.inline_config = variable("DOCKER_AUTH_CONFIG");
   const auto add = [&](const fs::path& directory, const char* file) {
     if (!directory.empty()) sources.files.push_back(directory / file);
   };
-  const fs::path user = home();
+  const fs::path user = home(uid);
   fs::path docker = variable("DOCKER_CONFIG");
   if (docker.empty() && !user.empty()) docker = user / ".docker";
   sources.login_file = docker / "config.json";

@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/types.h>
+
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -34,8 +36,9 @@ struct CredentialSources {
 
   /// DOCKER_AUTH_CONFIG, then $REGISTRY_AUTH_FILE, $DOCKER_CONFIG/config.json (or
   /// ~/.docker/config.json), $XDG_RUNTIME_DIR/containers/auth.json,
-  /// $XDG_CONFIG_HOME/containers/auth.json.
-  static CredentialSources from_environment();
+  /// $XDG_CONFIG_HOME/containers/auth.json. Without HOME, the home of `user` is that of the user
+  /// data base: in a user namespace getuid() would name somebody else.
+  static CredentialSources from_environment(uid_t user);
 };
 
 /// The user's registry credentials: those given explicitly, then those of the sources, where in

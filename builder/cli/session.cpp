@@ -48,8 +48,8 @@ cache::DiskCache& Session::cache() {
 
 registry::Credentials& Session::credentials() {
   if (!credentials_)
-    credentials_ =
-        std::make_unique<registry::Credentials>(registry::CredentialSources::from_environment());
+    credentials_ = std::make_unique<registry::Credentials>(
+        registry::CredentialSources::from_environment(sandbox::caller().uid));
   return *credentials_;
 }
 

@@ -1,5 +1,6 @@
 #include "registry/credentials.h"
 
+#include <pwd.h>
 #include <sys/stat.h>
 
 #include <cstdlib>
@@ -206,8 +207,14 @@ TEST_F(CredentialsTest, EnvironmentNamesTheFiles) {
     saved[name] = value != nullptr ? std::optional<std::string>(value) : std::nullopt;
     unsetenv(name);
   }
+  const passwd* root = getpwuid(0);
+  if (root != nullptr) {
+    EXPECT_EQ(CredentialSources::from_environment(0).login_file,
+              std::string(root->pw_dir) + "/.docker/config.json");
+  }
+  EXPECT_THAT(CredentialSources::from_environment(3'999'999'999).files, ::testing::IsEmpty());
   setenv("HOME", "/home/ana", 1);
-  EXPECT_THAT(CredentialSources::from_environment().files,
+  EXPECT_THAT(CredentialSources::from_environment(0).files,
               ::testing::ElementsAre("/home/ana/.docker/config.json",
                                      "/home/ana/.config/containers/auth.json"));
   setenv("DOCKER_CONFIG", "/dc", 1);
@@ -215,7 +222,7 @@ TEST_F(CredentialsTest, EnvironmentNamesTheFiles) {
   setenv("REGISTRY_AUTH_FILE", "/raf.json", 1);
   setenv("XDG_RUNTIME_DIR", "/run/user/1", 1);
   setenv("XDG_CONFIG_HOME", "relative", 1);
-  const CredentialSources sources = CredentialSources::from_environment();
+  const CredentialSources sources = CredentialSources::from_environment(0);
   EXPECT_EQ(sources.inline_config, "{}");
   EXPECT_EQ(sources.login_file, "/dc/config.json");
   EXPECT_THAT(sources.files, ::testing::ElementsAre("/raf.json", "/dc/config.json",

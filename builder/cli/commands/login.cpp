@@ -41,6 +41,9 @@ void run(const LoginCommand& command, Session& session) {
   if (credential.username.empty() || credential.password.empty())
     throw base::Error(base::ErrorCode::invalid_input, "user name and password must not be empty");
   base::redact(credential.password);
+  // As credential helpers and config.json have it.
+  if (credential.username == "<token>")
+    credential.identity_token = std::exchange(credential.password, "");
 
   session.credentials().set(host, credential);
   try {
