@@ -2,8 +2,10 @@
 
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include "layers/base/files.h"
+#include "registry/upload_sessions.h"
 #include "tests/registry/client_fixture.h"
 
 namespace strake::registry {
@@ -58,6 +60,10 @@ class BlobPutTest : public testing::ClientTest {
   void put_by_the_next_process() {
     Client next(http_, credentials_, options_);
     next.put_blob(repository_, blob_of(bytes_), opener(bytes_));
+  }
+  int sleeps() {
+    const std::lock_guard lock(mutex_);
+    return sleeps_;
   }
   bool there() { return registry_.has_blob("team/app", base::Digest::of(bytes_)); }
 
@@ -319,6 +325,19 @@ TEST_F(BlobPutTest, NextProcessSendsOnlyTheRest) {
   EXPECT_EQ(bytes_sent() - sent, 90u - 47u);
   EXPECT_EQ(http_.count("POST"), 1u);
   EXPECT_EQ(record_count(), 0u);
+}
+
+TEST_F(BlobPutTest, UploadByAnotherProcessIsWaitedFor) {
+  auto other = UploadSessions(records()).open(repository_, base::Digest::of(bytes_));
+  ASSERT_TRUE(other);
+  std::jthread waiting([&] { put(); });
+  while (sleeps() < 3) std::this_thread::yield();
+  EXPECT_EQ(http_.requests().size(), 0u);
+  registry_.add_blob("team/app", bytes_);  // the other is done …
+  other.reset();
+  waiting.join();
+  EXPECT_EQ(http_.count("PATCH"), 0u);  // … so nothing is to be sent
+  EXPECT_EQ(http_.count("HEAD"), 1u);
 }
 
 TEST_F(BlobPutTest, NextProcessBeginsAgainWhereTheRegistryForgot) {

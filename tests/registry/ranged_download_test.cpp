@@ -35,9 +35,9 @@ TEST(SegmentsAhead, SegmentsComeInOrderWhateverTheOrderTheyWereFetchedIn) {
         return std::optional(segment_of(number));
       },
       0, 50, 4);
+  while (fetched == 0) std::this_thread::yield();
   const int missed = deliver(ahead, 0, 50);
   EXPECT_EQ(missed + fetched, 50);
-  EXPECT_GT(fetched, 0);
 }
 
 TEST(SegmentsAhead, NoMoreThanItsWorkersAreAhead) {
