@@ -98,7 +98,7 @@ void BlobPut::run(const std::optional<UploadSession>& opened, std::stop_token st
     try {
       const Refusal refusal = step(stop);
       if (refusal) {
-        in_doubt_ = true;
+        in_doubt_ = in_doubt_ || location_ || finishing_;
         const bool passing = is_retryable_status(refusal->status);
         if (!passing || !retry.wait(*refusal, stop)) throw error_of(*refusal);
       } else if (stored_bytes_ > most_bytes_) {
@@ -108,7 +108,7 @@ void BlobPut::run(const std::optional<UploadSession>& opened, std::stop_token st
       if (!refusal && asking) questions.progressed();
     } catch (const Error& e) {
       if (e.code() != ErrorCode::unavailable) throw;
-      in_doubt_ = true;
+      in_doubt_ = in_doubt_ || location_ || finishing_;  // else there is nothing to ask about
       base::log_debug("upload interrupted: " + blob_.digest.str() + " at " +
                       std::to_string(stored_bytes_) + " of " + std::to_string(blob_.size) +
                       " bytes: " + e.what());

@@ -59,6 +59,10 @@ Answer get_token(HttpTransport& http, const TokenRequest& request,
 /// OAuth2 specification: POST of a form.
 Answer post_token(HttpTransport& http, const TokenRequest& request, const Credential& credential,
                   const TlsOptions& tls, std::stop_token stop) {
+  // A server that repeats the form in its answer must not bring a secret into a message.
+  for (const std::string& secret : {credential.password, credential.identity_token}) {
+    base::redact(percent_encoded(secret));
+  }
   std::string form;
   const auto field = [&](std::string_view name, std::string_view value) {
     if (!form.empty()) form += '&';

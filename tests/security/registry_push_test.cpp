@@ -110,6 +110,22 @@ TEST_F(RegistryPush, FailuresAfterStoringAreNoFailures) {
   expect_whole();
 }
 
+TEST_F(RegistryPush, RegistriesThatStayBusyEndAPush) {
+  for (const char* method : {"POST", "PUT"}) {
+    for (const int status : {429, 503}) {
+      lie_ = [&](const ServerRequest& request) -> std::optional<ServerResponse> {
+        if (request.method == method) return ServerResponse{.status = status};
+        return std::nullopt;
+      };
+      forget();
+      const std::size_t before = server_.requests().size();
+      EXPECT_THROW(client().put_blob(repository_, blob_of(layer_), opener(layer_)), base::Error)
+          << method << status;
+      EXPECT_LT(server_.requests().size() - before, 60U) << method << status;
+    }
+  }
+}
+
 TEST_F(RegistryPush, FailuresThatStayAreFailures) {
   lie_ = [](const ServerRequest& request) -> std::optional<ServerResponse> {
     if (request.method == "PUT") return ServerResponse{.status = 500};
