@@ -248,6 +248,7 @@ TEST(OnbuildInstruction, RefusesWhatCannotBeATrigger) {
   EXPECT_THAT(error_text("ONBUILD NOSUCH x"), HasSubstr("unknown instruction"));
 }
 
+// Case B25: triggers of an image, which are as if the Dockerfile had them.
 TEST(Trigger, IsParsedAtThePlaceItIsGiven) {
   const base::SourceRange where{"Dockerfile", 7, 7};
   const Instruction instruction = parse_trigger("RUN <<A\n1\nA", where);

@@ -54,12 +54,20 @@ TEST(Accounts, NoUserIsRootEvenWithoutAccountFiles) {
   EXPECT_THROW(resolve_account(empty.root(), "app"), base::Error);
 }
 
+// Case B23: users whose number is too large, or a name that looks like one.
 TEST(Accounts, NumbersAboveTheSignedRangeAreRefused) {
   const Tree tree = image();
   EXPECT_EQ(resolve_account(tree.root(), "2147483647").uid, 2147483647U);
+  EXPECT_EQ(resolve_account(tree.root(), "00").uid, 0U);
   for (const char* bad :
-       {"2147483648", "4294967296", "0:2147483648", "99999999999999999999", "huge"})
+       {"2147483648", "4294967296", "4294967295", "0:2147483648", "2147483648:0", "-1", "0:-1",
+        "0x0", "1e3", "1000:abc", "99999999999999999999", "18446744073709551616", "huge"})
     EXPECT_THROW(resolve_account(tree.root(), bad), base::Error) << bad;
+  // A number is never looked up, whatever the image calls its root.
+  Tree named;
+  named.file("etc/passwd", "1234:x:0:0::/:\n2147483648:x:0:0::/:\n-1:x:0:0::/:\n");
+  EXPECT_EQ(resolve_account(named.root(), "1234").uid, 1234U);
+  EXPECT_THROW(resolve_account(named.root(), "2147483648"), base::Error);
 }
 
 // Rule 38: --chown=N is group N too, a name its primary group; unknown is an error.
@@ -83,6 +91,32 @@ TEST(Accounts, FilesOfTheImageAreNotTrusted) {
   Tree outside;
   outside.directory("etc").symlink("etc/passwd", "/etc/passwd");  // inside the root: a loop
   EXPECT_THROW(resolve_account(outside.root(), "daemon"), base::Error);
+}
+
+// Case B24: account files that are no files, or too large.
+TEST(Accounts, FilesOfTheImageAreLimited) {
+  const auto refused = [](const Tree& tree) {
+    EXPECT_THROW(resolve_account(tree.root(), "app"), base::Error);
+  };
+  Tree directory;
+  refused(directory.directory("etc").directory("etc/passwd"));
+  Tree loop;
+  refused(loop.directory("etc").symlink("etc/passwd", "passwd"));
+  constexpr std::size_t kLimit = 10 << 20;
+  const std::string line = "app:x:1000:1001::/:\n";
+  for (const std::size_t size : {kLimit, kLimit + 1}) {
+    Tree large;
+    large.file("etc/passwd", line + std::string(size - line.size(), 'x'));
+    if (size > kLimit) {
+      refused(large);
+    } else {
+      EXPECT_EQ(resolve_account(large.root(), "app").uid, 1000U);
+    }
+  }
+  Tree many;  // a million lines
+  std::string lines;
+  while (lines.size() < kLimit - 100) lines += "a:x:1::\n";
+  EXPECT_EQ(resolve_account(many.file("etc/passwd", lines + line).root(), "app").uid, 1000U);
 }
 
 // Rule 39: only names read the account files.

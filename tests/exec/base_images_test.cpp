@@ -104,6 +104,37 @@ TEST_F(PullPolicies, ATagThatMovesGivesOneVersion) {
   }
 }
 
+// Case B19: indexes in indexes, and several images for one platform.
+TEST_F(PullPolicies, AnIndexIsOneLevelDeepAndItsFirstMatchCounts) {
+  serve();
+  const auto entry = [](const std::string& type, const std::string& bytes) {
+    return R"({"mediaType":"application/vnd.oci.image.)" + type + R"(.v1+json","digest":")" +
+           base::Digest::of(bytes).str() + R"(","size":)" + std::to_string(bytes.size()) +
+           R"(,"platform":{"os":"linux","architecture":"amd64"}})";
+  };
+  const auto tag_index = [&](const std::string& entries) {
+    const std::string index = R"({"schemaVersion":2,"manifests":[)" + entries + "]}";
+    fake_.add_manifest("app", "1", index, "application/vnd.oci.image.index.v1+json");
+    return index;
+  };
+  push("first");
+  const std::string first = fake_.manifest("app", "1");
+  push("second");
+  const std::string second = fake_.manifest("app", "1");
+  const std::string index = tag_index(entry("manifest", first) + "," + entry("manifest", second));
+  resolve(PullPolicy::always);
+  EXPECT_EQ(version_, "first");
+
+  tag_index(entry("index", index));
+  EXPECT_EQ(registry::testing::code_of([&] { resolve(PullPolicy::always); }),
+            ErrorCode::unsupported);
+  // One that is said to contain itself: no bytes have a digest that is in them.
+  tag_index(entry("index", "itself"));
+  EXPECT_THROW(resolve(PullPolicy::always), base::Error);
+  tag_index("");
+  EXPECT_EQ(registry::testing::code_of([&] { resolve(PullPolicy::always); }), ErrorCode::not_found);
+}
+
 TEST_F(PullPolicies, MissingAsksOnce) {
   serve();
   push("one");

@@ -77,6 +77,7 @@ TEST(ImageConfigJson, TellsAbsentFromEmptyCommands) {
   EXPECT_EQ(parse_image_config(with_config(R"("Cmd":[])")).config.cmd, std::vector<std::string>{});
 }
 
+// Case B21: environments of hostile configs.
 TEST(ImageConfigJson, DropsEnvironmentEntriesThatAssignNothingWithAWarning) {
   std::vector<std::string> warnings;
   base::set_log_sink(

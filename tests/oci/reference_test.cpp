@@ -53,6 +53,7 @@ TEST(ParseReference, TakesTheTagOnlyWhereThereIsNoDigest) {
   EXPECT_EQ(parse_reference("x:1@sha256:" + kHex).tag, "1");
 }
 
+// Case B26: names that are none; also fuzz_reference.
 TEST(ParseReference, RefusesWhatTheGrammarDoesNotKnow) {
   const std::string rows[] = {"",
                               "/",

@@ -199,6 +199,25 @@ TEST(Planner, LabelsOfTheCommandLineWin) {
             (std::map<std::string, std::string>{{"a", "cli"}, {"b", "file"}}));
 }
 
+// Case B22: labels of an image that look like settings of a builder.
+TEST(Planner, LabelsOfAnImageDecideNothing) {
+  const std::string text = "FROM base\nRUN x\nCOPY a /b\n";
+  ResolvedImages plain;
+  plain.insert(image("base"));
+  ResolvedImages labelled;
+  auto hostile = image("base");
+  hostile.second.config.config.labels = {{"io.strake.security", "insecure"},
+                                         {"io.strake.network", "host"},
+                                         {"run.oci.keep_original_groups", "1"},
+                                         {"io.podman.annotations.privileged", "TRUE"},
+                                         {"io.buildah.unshare", "0"}};
+  labelled.insert(hostile);
+  BuildPlan with = plan_of(text, labelled);
+  EXPECT_EQ(with.config.config.labels.size(), 5U);  // kept …
+  with.config.config.labels.clear();
+  EXPECT_EQ(to_text(with), to_text(plan_of(text, plain)));  // … and that is all
+}
+
 TEST(Planner, ExpandsTheNamesOfDevices) {
   EXPECT_THAT(to_text(plan_of("FROM scratch\nARG N=all\nRUN --device=a.com/gpu=$N,required "
                               "--device=a.com/nic x\n")),
