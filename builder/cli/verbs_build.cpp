@@ -62,8 +62,7 @@ void declare(OptionSet& options, BuildWords& words) {
                "Platforms to build for (default: this machine's)");
   options.list("--label", "NAME=VALUE", words.labels, "Label of the image (repeatable)");
   options.list("--annotation", "[WHERE:]KEY=VALUE", words.annotations,
-               "Annotation; WHERE is manifest[OS/ARCH], manifest-descriptor, index or "
-               "index-descriptor (default: manifest)");
+               "WHERE is manifest[OS/ARCH] (default), index, ...-descriptor");
 
   options.section("Result");
   options.flag("--push", words.push, "Push the image under its names");

@@ -35,7 +35,7 @@ struct IndexWords {
 void declare(OptionSet& options, IndexWords& words, IndexCreateCommand& command) {
   options.list("--platform", "PLATFORMS", words.platforms, "Only these platforms of the sources");
   options.list("--annotation", "[WHERE:]KEY=VALUE", words.annotations,
-               "Annotation; WHERE is index or manifest-descriptor[OS/ARCH] (default: index)");
+               "WHERE is index (default) or manifest-descriptor[OS/ARCH]");
   options.list("-f,--file", "FILE", command.descriptor_files,
                "Descriptor (JSON) of a manifest that is in the repository");
   options.text("--metadata-file", "FILE", words.metadata_file, "Write the result's digest as JSON");
@@ -130,7 +130,7 @@ Command parse_index_annotate(VerbContext& context) {
   IndexAnnotateCommand command;
   std::vector<std::string> annotations;
   options.list("--annotation", "[WHERE:]KEY=VALUE", annotations,
-               "WHERE is index or manifest-descriptor[OS/ARCH] (default: index; repeatable)");
+               "WHERE is index (default) or manifest-descriptor[OS/ARCH]");
   context.add_registry_options(options);
   if (!context.parse(options)) return HelpCommand{options.help()};
   command.index = parse_target(options.operands(1, 1).front());

@@ -212,8 +212,7 @@ TEST(Arguments, MisspelledWordsGetASuggestion) {
 }
 
 TEST(Arguments, RefusesWhatItCannotHonour) {
-  for (const char* flag :
-       {"--cache-from", "--cache-to", "--cgroup-parent", "--attest", "--squash"})
+  for (const char* flag : {"--cache-from", "--cache-to", "--cgroup-parent", "--attest", "--squash"})
     EXPECT_THAT(refusal({"build", flag, "x", "."}),
                 HasSubstr("flag \"" + std::string(flag) + "\" is not supported: "));
   EXPECT_THAT(refusal({"build", "--squash=true", "."}), HasSubstr("\"--squash\" is not supported"));
@@ -309,8 +308,10 @@ TEST(Arguments, InsecureRegistriesAddUp) {
 
 TEST(Arguments, HelpIsCompleteAndForEveryVerb) {
   const std::string overview = parse_as<HelpCommand>({}).text;
-  for (const char* verb : {"build", "check", "push", "pull", "images", "tag", "rmi", "inspect",
-                           "history", "import", "login", "logout", "prune", "doctor", "version"}) {
+  for (const char* verb :
+       {"build",   "check",   "push",   "pull",   "images", "tag",       "rmi",
+        "inspect", "history", "import", "login",  "logout", "prune",     "doctor",
+        "version", "copy",    "tags",   "digest", "delete", "referrers", "attach"}) {
     EXPECT_THAT(overview, HasSubstr(std::string("  ") + verb));
     const std::string text = parse_as<HelpCommand>({verb, "--help"}).text;
     EXPECT_THAT(text, HasSubstr(std::string("Usage: strake ") + verb + " [OPTIONS]"));

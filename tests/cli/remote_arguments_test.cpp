@@ -33,8 +33,8 @@ Words platforms(const std::vector<oci::Platform>& all) {
 }
 
 TEST(PushInto, TakesPlatformsAsAListOrOneByOne) {
-  const auto command = parsed<PushCommand>(
-      {"push", "app", "--into", "reg/app:1", "--require", "amd64,arm64", "--require", "arm/v7"});
+  const auto command = parsed<PushCommand>({"push", "app", "--into", "reg/app:1", "--require",
+                                            "amd64,arm64", "--require", "linux/arm/v7"});
   EXPECT_EQ(command.into->str(), "docker.io/reg/app:1");
   EXPECT_EQ(platforms(command.required), (Words{"linux/amd64", "linux/arm64", "linux/arm/v7"}));
 }
