@@ -97,16 +97,17 @@ TEST_F(ClientReferrers, PageForPeopleIsNoList) {
 
 /// Another writer that read the tag before us writes it after us: our entry is lost, and noticed.
 TEST_F(ClientReferrers, LostUpdateOfTheTagIsRepaired) {
-  push(artifact("a/first"));
-  const std::string stale = server_.registry.manifest("team/app", fallback_tag());
-  bool overwrite = true;
+  std::string stale;
   options_.environment.sleep = [&](std::chrono::milliseconds, std::stop_token) {
-    if (std::exchange(overwrite, false))
-      server_.registry.add_manifest("team/app", fallback_tag(), stale,
+    if (const std::string index = std::exchange(stale, ""); !index.empty())
+      server_.registry.add_manifest("team/app", fallback_tag(), index,
                                     std::string(oci::media_type::kOciIndex));
   };
+  push(artifact("a/first"));
+  stale = server_.registry.manifest("team/app", fallback_tag());
   push(artifact("a/second"));
-  EXPECT_FALSE(overwrite);
+  EXPECT_EQ(stale, "");
+  EXPECT_EQ(types(), (Types{"a/first", "a/second"}));
 }
 
 using IndexUpdate = ClientReferrers;
