@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -179,6 +180,23 @@ json perform(HttpTransport& http, const Packet& packet, int socket) {
   }
 }
 
+/// Of our environment what a transport reads; credentials are often in the rest.
+std::vector<char*> environment_of_transport() {
+  constexpr std::array kNames = {"http_proxy",    "HTTP_PROXY",   "https_proxy",    "HTTPS_PROXY",
+                                 "all_proxy",     "ALL_PROXY",    "no_proxy",       "NO_PROXY",
+                                 "SSL_CERT_FILE", "SSL_CERT_DIR", "LD_LIBRARY_PATH"};
+  std::vector<char*> variables;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string_view text = *variable;
+    const std::string_view name = text.substr(0, text.find('='));
+    if (std::find(kNames.begin(), kNames.end(), name) != kNames.end()) {
+      variables.push_back(*variable);
+    }
+  }
+  variables.push_back(nullptr);
+  return variables;
+}
+
 pid_t start(const std::vector<std::string>& command, int socket) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
@@ -201,9 +219,10 @@ pid_t start(const std::vector<std::string>& command, int socket) {
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
+  std::vector<char*> variables = environment_of_transport();
   pid_t pid = -1;
-  const int error =
-      posix_spawn(&pid, command.front().c_str(), &actions, &attributes, arguments.data(), environ);
+  const int error = posix_spawn(&pid, command.front().c_str(), &actions, &attributes,
+                                arguments.data(), variables.data());
   posix_spawn_file_actions_destroy(&actions);
   posix_spawnattr_destroy(&attributes);
   if (error != 0) throw base::system_error(error, "start", command.front());

@@ -126,6 +126,19 @@ TEST(Courier, OneThatEndsIsUnavailable) {
   EXPECT_EQ(code_of([&] { courier.deliver({}, {0, 0, *record}, {}, {}); }), ErrorCode::unavailable);
 }
 
+TEST(Courier, GetsTheEnvironmentOfATransportOnly) {
+  const base::TempDirectory directory(fs::temp_directory_path(), "strake-courier-");
+  const std::string output = directory.path() / "environment";
+  ::setenv("https_proxy", "http://proxy.example.com", 1);
+  ::setenv("DOCKER_AUTH_CONFIG", "{}", 1);
+  { const Courier courier({"/bin/sh", "-c", "env >" + output}); }
+  ::unsetenv("https_proxy");
+  ::unsetenv("DOCKER_AUTH_CONFIG");
+  const std::string environment = *base::read_file(output);
+  EXPECT_THAT(environment, ::testing::HasSubstr("https_proxy=http://proxy.example.com"));
+  EXPECT_THAT(environment, ::testing::Not(::testing::HasSubstr("DOCKER_AUTH_CONFIG")));
+}
+
 TEST(Courier, OneThatCannotBeStartedIsAnError) {
   EXPECT_THROW(Courier({"/nonexistent/program"}), Error);
 }
