@@ -14,6 +14,9 @@ using Clock = std::chrono::steady_clock;
 
 struct RetryPolicy {
   int attempts = 6;
+  /// Of a session that got answers before: what worked a moment ago is waited for longer, as long
+  /// as a registry takes to start again.
+  int attempts_once_reached = 9;
   std::chrono::milliseconds first_delay{250};  // doubled for each further attempt
   std::chrono::milliseconds longest_delay{20'000};
   std::chrono::seconds longest_retry_after{60};

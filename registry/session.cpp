@@ -35,6 +35,11 @@ RetryPolicy little_patience(RetryPolicy policy) {
   return policy;
 }
 
+RetryPolicy great_patience(RetryPolicy policy) {
+  policy.attempts = std::max(policy.attempts, policy.attempts_once_reached);
+  return policy;
+}
+
 /// Whether two origins differ in nothing but http for https: what registries behind a proxy that
 /// ends TLS name as their own URL.
 bool is_own_without_tls(const Origin& origin, const Origin& other) {
@@ -71,6 +76,7 @@ Session::Session(HttpTransport& http, const Credentials& credentials, ClientOpti
     : http_(http),
       options_(std::move(options)),
       impatient_(little_patience(options_.retry)),
+      steadfast_(great_patience(options_.retry)),
       authorizer_(http, credentials, options_.trusted_realm_hosts, options_.environment.now),
       mirrors_(options_.environment.now) {}
 Session::~Session() = default;
@@ -291,6 +297,7 @@ Origin Session::check_redirect(const Registry& registry, const Url& from, const 
 
 HttpResponse Session::perform(const HttpRequest& request, std::stop_token stop) {
   HttpResponse response = http_.perform(request, std::move(stop));
+  if (!is_retryable_status(response.status)) reached_ = true;
   if (base::log_enabled(base::LogLevel::debug)) {
     base::log_debug("http " + request.method + " " +
                     base::redacted(request.url.substr(0, request.url.find('?'))) +

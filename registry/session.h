@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <map>
 #include <memory>
@@ -64,7 +65,8 @@ class Session {
 
   const RetryEnvironment& environment() const noexcept { return options_.environment; }
   Retry new_retry(Patience patience = Patience::full) const {
-    return Retry(patience == Patience::full ? options_.retry : impatient_, options_.environment);
+    const RetryPolicy& full = reached_ ? steadfast_ : options_.retry;
+    return Retry(patience == Patience::full ? full : impatient_, options_.environment);
   }
 
   /// Where to read what `repository` has: mirrors, then itself. Throws Error(denied) if it is
@@ -96,7 +98,8 @@ class Session {
 
   HttpTransport& http_;
   const ClientOptions options_;
-  const RetryPolicy impatient_;
+  const RetryPolicy impatient_, steadfast_;
+  std::atomic<bool> reached_ = false;  // some registry has answered, and not that it is busy
   Authorizer authorizer_;
   MirrorHealth mirrors_;
   std::once_flag registries_read_;  // guards all_registries_

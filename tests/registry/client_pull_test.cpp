@@ -292,6 +292,19 @@ TEST_F(ClientPull, UnreachableRegistryIsTriedSixTimes) {
   EXPECT_EQ(http_.requests().size(), 12u);
 }
 
+TEST_F(ClientPull, RegistryThatAnsweredIsWaitedForLonger) {
+  registry_.add_manifest("team/app", "1", manifest_, kManifestType);
+  serve_registry();
+  client().get_manifest(tag("1"));
+  int down = 8;  // so many requests long
+  serve([&](const ServerRequest& request) {
+    return down-- > 0 ? ServerResponse{.status = 503} : registry_(request);
+  });
+  EXPECT_NO_THROW(client().get_manifest(tag("1")));
+  down = 9;
+  EXPECT_EQ(code_of([&] { client().get_manifest(tag("1")); }), ErrorCode::unavailable);
+}
+
 TEST_F(ClientPull, TooManyRequestsIsWaitedForOrExplained) {
   std::string after = "30";
   int requests = 0;
