@@ -274,7 +274,9 @@ TEST_F(CurlTransportTest, CarriesAWholePushAndPull) {
   const oci::Repository repository{server.host(), "team/app"};
   const std::string bytes(1'000'000, 'z');
   const oci::Descriptor blob{"x", base::Digest::of(bytes), bytes.size()};
-  client.put_blob(repository, blob, [&] { return std::make_unique<base::StringSource>(bytes); });
+  client.put_blob(repository, blob, [&](std::uint64_t offset) {
+    return std::make_unique<base::StringSource>(bytes, offset);
+  });
   EXPECT_TRUE(client.has_blob(repository, blob.digest));
   base::StringSink sink;
   client.get_blob(repository, blob, sink);
