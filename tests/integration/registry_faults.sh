@@ -6,7 +6,7 @@ need_root
 need docker-registry skopeo python3
 soak=$here/../bench/registry_soak.py
 
-python3 "$soak" --each --pulls 30 --pushes 15 --builds 10 --rate 20 --seed 7 --parallel 16 >report 2>&1 ||
+python3 "$soak" --each --pulls 30 --pushes 15 --builds 10 --rate 20 --seed 7 --parallel 32 >report 2>&1 ||
   { cat report; fail "a registry that fails one in five requests"; }
 cat report
 ok "each fault once, each fault always, and one in five requests"
