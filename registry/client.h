@@ -80,8 +80,8 @@ using BlobOpener = std::function<std::unique_ptr<base::ByteSource>(std::uint64_t
 /// The bytes of a blob to upload.
 struct BlobBytes {
   BlobOpener open;
-  /// The same from a file of the blob alone, if there is one: then the upload of a big blob outlives
-  /// this process (ClientOptions::courier).
+  /// The same from a file of the blob alone, if there is one: then the upload of a big blob
+  /// outlives this process (ClientOptions::courier).
   std::function<base::FileDescriptor()> open_file = {};
   /// Told how much was sent, where that does not show by reading from what `open` gave.
   std::function<void(std::uint64_t)> sent = {};
