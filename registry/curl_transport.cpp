@@ -212,6 +212,14 @@ std::optional<std::string> variable(const std::string& name) {
   return value != nullptr ? std::optional<std::string>(value) : std::nullopt;
 }
 
+/// libcurl's messages quote a proxy that it cannot use, even one that is no URL.
+void redact_password(std::string_view proxy) {
+  const std::size_t at = proxy.rfind('@');
+  if (at == proxy.npos) return;
+  const std::string_view user = proxy.substr(0, at);
+  base::redact(std::string(user.substr(user.rfind(':') + 1)));
+}
+
 /// Without the query: it may hold a signature.
 std::string shown(const HttpRequest& request) {
   return base::quoted(base::redacted(request.url.substr(0, request.url.find('?'))));
@@ -349,7 +357,9 @@ void Transfer::configure_policy(Options& options) {
   options.set(CURLOPT_HEADEROPT, static_cast<long>(CURLHEADER_SEPARATE));  // ours are not a proxy's
   // Chosen here: libcurl reads fewer forms of NO_PROXY than Go's clients, and would read the
   // environment itself if it were not told.
-  options.set(CURLOPT_PROXY, proxy_for(handle_.peer.origin, variable).c_str());
+  const std::string proxy = proxy_for(handle_.peer.origin, variable);
+  redact_password(proxy);
+  options.set(CURLOPT_PROXY, proxy.c_str());
   options.set(CURLOPT_NOPROXY, "");
 }
 

@@ -110,11 +110,12 @@ void redact(std::string secret) {
   if (secret.size() < 4) return;
   const std::lock_guard lock(logger().mutex);
   std::vector<std::string>& secrets = logger().secrets;
+  if (std::find(secrets.begin(), secrets.end(), secret) != secrets.end()) return;
   // The longest first: one secret may be the beginning of another.
   const auto place = std::find_if(secrets.begin(), secrets.end(), [&](const std::string& other) {
     return other.size() <= secret.size();
   });
-  if (place == secrets.end() || *place != secret) secrets.insert(place, std::move(secret));
+  secrets.insert(place, std::move(secret));
 }
 
 std::string redacted(std::string_view text) {
