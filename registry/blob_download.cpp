@@ -116,13 +116,13 @@ void BlobDownload::fetch_from(const oci::Repository& place, Patience patience,
       if (received_bytes_ >= before + kProgressBytes) retry.progressed();
     } catch (const Error& e) {
       const bool wrong = std::exchange(wrong_, false);
-      if (!wrong && e.code() != ErrorCode::unavailable) throw;
       base::log_debug("download interrupted: " + what() + " at " + std::to_string(received_bytes_) +
                       " of " + std::to_string(blob_.size) + " bytes: " + e.what());
       if (wrong && (!drop_what_is_wrong() || ++wrong_answers == kWrongAnswers)) throw;
       if (received_bytes_ >= before + kProgressBytes) retry.progressed();
-      if (!wrong && received_bytes_ == blob_.size) continue;  // all is there, whatever broke
-      if (!retry.wait(stop)) throw;
+      const bool broken = !wrong && e.code() == ErrorCode::unavailable;
+      if (broken && received_bytes_ == blob_.size) continue;  // all is there, whatever broke
+      if (wrong ? !retry.wait(stop) : !retry.wait(e, stop)) throw;
     }
     if (!refusal || (refusal->status == 416 && std::exchange(ranges_, false))) continue;
     if (!is_retryable_status(refusal->status) || !retry.wait(*refusal, stop)) {

@@ -107,12 +107,11 @@ void BlobPut::run(const std::optional<UploadSession>& opened, std::stop_token st
       }
       if (!refusal && asking) questions.progressed();
     } catch (const Error& e) {
-      if (e.code() != ErrorCode::unavailable) throw;
       in_doubt_ = in_doubt_ || location_ || finishing_;  // else there is nothing to ask about
       base::log_debug("upload interrupted: " + blob_.digest.str() + " at " +
                       std::to_string(stored_bytes_) + " of " + std::to_string(blob_.size) +
                       " bytes: " + e.what());
-      if (!retry.wait(stop)) throw;
+      if (!retry.wait(e, stop)) throw;
     }
   }
   record_.remove();

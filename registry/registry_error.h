@@ -2,6 +2,7 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "layers/base/error.h"
@@ -9,6 +10,14 @@
 #include "registry/http.h"
 
 namespace strake::registry {
+
+/// An answer that must not be followed: a redirect or an upload to where it may not go, a token
+/// server that does not belong to the registry. Error(denied), but one of the server's making:
+/// asked again it may have a better answer.
+class RefusedAnswer final : public base::Error {
+ public:
+  explicit RefusedAnswer(std::string what) : Error(base::ErrorCode::denied, std::move(what)) {}
+};
 
 /// One entry of an error body. Spec: distribution-spec, "Error Codes".
 struct RegistryErrorEntry {

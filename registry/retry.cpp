@@ -8,10 +8,13 @@
 #include <random>
 #include <string>
 
-#include "layers/base/error.h"
+#include "registry/registry_error.h"
 
 namespace strake::registry {
 namespace {
+
+/// Answers that must not be followed, before that is an error: two may be accidents.
+constexpr int kAnswersRefused = 3;
 
 double random_fraction() {
   thread_local std::minstd_rand generator(std::random_device{}());
@@ -90,6 +93,12 @@ bool Retry::wait(const HttpResponse& response, std::stop_token stop) {
   return wait(
       parse_retry_after(response.headers.get("Retry-After"), std::chrono::system_clock::now()),
       stop);
+}
+
+bool Retry::wait(const base::Error& error, std::stop_token stop) {
+  if (error.code() == base::ErrorCode::unavailable) return wait(std::nullopt, stop);
+  const bool refused = dynamic_cast<const RefusedAnswer*>(&error) != nullptr;
+  return refused && ++refused_answers_ < kAnswersRefused && wait(std::nullopt, stop);
 }
 
 void Retry::progressed() {

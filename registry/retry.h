@@ -6,6 +6,7 @@
 #include <stop_token>
 #include <string_view>
 
+#include "layers/base/error.h"
 #include "registry/http.h"
 
 namespace strake::registry {
@@ -52,6 +53,9 @@ class Retry {
   bool wait(std::optional<std::chrono::seconds> retry_after, std::stop_token stop);
   bool wait(const HttpResponse& response, std::stop_token stop);
   bool wait(std::stop_token stop) { return wait(std::nullopt, stop); }
+  /// After an attempt that threw: false for what trying again cannot cure. Error(unavailable) may
+  /// pass; a RefusedAnswer is asked for again a few times.
+  bool wait(const base::Error& error, std::stop_token stop);
 
   /// The object came on since the last failure: attempts and budget count anew.
   void progressed();
@@ -60,6 +64,7 @@ class Retry {
   const RetryPolicy& policy_;
   const RetryEnvironment& environment_;
   int failures_ = 0;
+  int refused_answers_ = 0;
   Clock::time_point begin_;
 };
 

@@ -278,9 +278,8 @@ HttpResponse Session::follow(const Registry& registry, const Call& call,
 
 Origin Session::check_redirect(const Registry& registry, const Url& from, const Url& to) const {
   const auto refuse = [&](std::string_view why) {
-    throw Error(ErrorCode::denied, "registry " + base::quoted(registry.host) + " redirects to " +
-                                       base::quoted(to.origin.str()) +
-                                       ", which is refused: " + std::string(why));
+    throw RefusedAnswer("registry " + base::quoted(registry.host) + " redirects to " +
+                        base::quoted(to.origin.str()) + ", which is refused: " + std::string(why));
   };
   if (is_own_without_tls(from.origin, to.origin)) return from.origin;
   if (from.origin.scheme == "https" && to.origin.scheme == "http") refuse("it is not https");
@@ -320,7 +319,7 @@ HttpResponse Session::with_retries(std::stop_token stop,
       HttpResponse response = attempt();
       if (!is_retryable_status(response.status) || !retry.wait(response, stop)) return response;
     } catch (const Error& e) {
-      if (e.code() != ErrorCode::unavailable || !retry.wait(stop)) throw;
+      if (!retry.wait(e, stop)) throw;
     }
   }
 }
@@ -332,10 +331,10 @@ Url Session::upload_url(const oci::Repository& repository, const HttpResponse& r
   Url url = resolve_url({registry.origin, requested}, response.headers.get("Location"));
   if (is_own_without_tls(registry.origin, url.origin)) url.origin = registry.origin;
   if (url.origin != registry.origin) {
-    throw Error(ErrorCode::denied, "registry " + base::quoted(registry.host) +
-                                       " wants uploads to go to " + base::quoted(url.origin.str()) +
-                                       ", which is not its own address")
-        .hint("check the external URL in the registry's configuration");
+    RefusedAnswer error("registry " + base::quoted(registry.host) + " wants uploads to go to " +
+                        base::quoted(url.origin.str()) + ", which is not its own address");
+    error.set_hint("check the external URL in the registry's configuration");
+    throw error;
   }
   return url;
 }

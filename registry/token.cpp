@@ -102,9 +102,8 @@ bool is_this_machine(std::string_view host) {
 }
 
 [[noreturn]] void refuse_realm(const Url& realm, const Origin& registry, std::string_view why) {
-  throw Error(ErrorCode::denied, "registry " + base::quoted(registry.host) +
-                                     " wants a token from " + base::quoted(realm.origin.str()) +
-                                     ", which is refused: " + std::string(why));
+  throw RefusedAnswer("registry " + base::quoted(registry.host) + " wants a token from " +
+                      base::quoted(realm.origin.str()) + ", which is refused: " + std::string(why));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 #include "registry/retry.h"
 
+#include "registry/registry_error.h"
 #include "tests/registry/expect_error.h"
 
 namespace strake::registry {
@@ -29,6 +30,18 @@ TEST(Retry, WaitsTwiceAsLongEachTimeAndGivesUpAfterSixAttempts) {
   while (retry.wait({})) ++attempts;
   EXPECT_EQ(attempts, 6);
   EXPECT_EQ(fake.slept, (std::vector<milliseconds>{250ms, 500ms, 1000ms, 2000ms, 4000ms}));
+}
+
+TEST(Retry, AsksAgainForAnswersThatMustNotBeFollowedButNotForRefusals) {
+  Fake fake;
+  const RetryPolicy policy;
+  Retry retry(policy, fake.environment);
+  int attempts = 1;
+  while (retry.wait(RefusedAnswer("elsewhere"), {})) ++attempts;
+  EXPECT_EQ(attempts, 3);
+  EXPECT_TRUE(retry.wait(base::Error(base::ErrorCode::unavailable, "busy"), {}));
+  EXPECT_FALSE(retry.wait(base::Error(base::ErrorCode::denied, "wrong password"), {}));
+  EXPECT_FALSE(retry.wait(base::Error(base::ErrorCode::corrupt, "other bytes"), {}));
 }
 
 TEST(Retry, JitterTakesAnyPartOfTheDelay) {
