@@ -11,8 +11,7 @@ all ways of failing, one at a time: once (the command must succeed) and always (
 error that says why or with the right image).
 
 Ends with status 1 if an image is wrong, if credentials went to another origin, if strake crashed, or if
-less succeed than --goal says (default: 99.9 % at a rate of 5, 99 % at 20). Commands that a hostile
-answer ended are counted apart: they are to end.
+less succeed than --goal says (default: 99.9 % at a rate of 5, 99 % at 20), whatever they met.
 """
 
 import argparse
@@ -42,9 +41,6 @@ USER, PASSWORD = "soak", "correct-horse"
 LONGEST_SECONDS = 300
 OCI = "application/vnd.oci.image."
 PLATFORMS = ("amd64", "arm64")
-# What the error says of a command that a hostile answer ended.
-HOSTILE = {"metadata_service": "link-local", "upload_elsewhere": "not its own address",
-           "claims_to_have_it": "MANIFEST_BLOB_UNKNOWN", "foreign_realm": "wants a token from"}
 # Statuses of commands that failed with an error; a crash or a signal is none of them.
 CLEAN_FAILURES = range(1, 7)
 
@@ -370,21 +366,16 @@ class Soak:
         for line in lines:
             if line["fault"]:
                 met[line["op"]].append(line["fault"])
-        hostile = {op for _, op, text in self.failures
-                   if any(fault in met[op] and words in text for fault, words in HOSTILE.items())}
         good = True
         for kind in ("pull", "push", "build"):
             mine = [result for result in self.results if result[0] == kind]
             if not mine:
                 continue
-            ended = sum(1 for _, op, _, ok in mine if not ok and op in hostile)
-            counted = len(mine) - ended
             succeeded = sum(1 for *_, ok in mine if ok)
-            percent = 100 * succeeded / max(counted, 1)
+            percent = 100 * succeeded / len(mine)
             times = sorted(seconds for _, _, seconds, _ in mine)
             good = good and percent >= self.arguments.goal
-            print(f"{kind}: {succeeded} of {counted} succeed: {percent:.2f} % (and {ended} ended by "
-                  f"hostile answers); seconds: median {statistics.median(times):.2f}, "
+            print(f"{kind}: {succeeded} of {len(mine)} succeed: {percent:.2f} %; seconds: median {statistics.median(times):.2f}, "
                   f"99 % {times[int(len(times) * 0.99)]:.2f}, most {times[-1]:.2f}")
         touched = sum(1 for _, op, *_ in self.results if met[op])
         print(f"{touched} of {len(self.results)} commands met a fault")
@@ -392,9 +383,7 @@ class Soak:
               f"{sum(line['up'] for line in lines)}, down: {sum(line['down'] for line in lines)}")
         print("faults: " + ", ".join(f"{name} {count}" for name, count in faults.most_common()))
         for kind, op, text in self.failures:
-            mark = "ended by a hostile answer" if op in hostile else "FAILED"
-            if op not in hostile or self.arguments.verbose:
-                print(f"{mark}: {kind} {op}: {text}\n  met: {' '.join(met[op])}")
+            print(f"FAILED: {kind} {op}: {text}\n  met: {' '.join(met[op])}")
         print(f"wrong images: {len(self.wrong)}, credentials seen elsewhere: {len(leaks)}, "
               f"crashes and the like: {len(self.unclean)}")
         for line in [*self.wrong, *self.unclean, *map(json.dumps, leaks)]:
