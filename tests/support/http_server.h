@@ -1,7 +1,5 @@
 #pragma once
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -10,11 +8,11 @@
 #include <charconv>
 #include <list>
 #include <mutex>
-#include <stdexcept>
 #include <thread>
 
 #include "layers/base/fd.h"
 #include "tests/support/http_exchange.h"
+#include "tests/support/loopback_listener.h"
 
 namespace strake::support {
 
@@ -23,24 +21,12 @@ namespace strake::support {
 class HttpServer {
  public:
   explicit HttpServer(ServerHandler handler) : handler_(std::move(handler)) {
-    listener_ = base::FileDescriptor(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof address;
-    auto* generic = reinterpret_cast<sockaddr*>(&address);
-    if (!listener_ || ::bind(listener_.get(), generic, length) != 0 ||
-        ::listen(listener_.get(), 64) != 0 ||
-        ::getsockname(listener_.get(), generic, &length) != 0) {
-      throw std::runtime_error("cannot listen on 127.0.0.1");
-    }
-    port_ = ntohs(address.sin_port);
     acceptor_ = std::thread([this] { accept_all(); });
   }
 
   ~HttpServer() {
     stopping_ = true;
-    ::shutdown(listener_.get(), SHUT_RDWR);
+    ::shutdown(listener_.socket.get(), SHUT_RDWR);
     acceptor_.join();
     {
       const std::lock_guard lock(mutex_);
@@ -51,8 +37,8 @@ class HttpServer {
   HttpServer(const HttpServer&) = delete;
   HttpServer& operator=(const HttpServer&) = delete;
 
-  std::uint16_t port() const { return port_; }
-  std::string host() const { return "127.0.0.1:" + std::to_string(port_); }
+  std::uint16_t port() const { return listener_.port; }
+  std::string host() const { return "127.0.0.1:" + std::to_string(listener_.port); }
   std::string url(const std::string& target = "/") const { return "http://" + host() + target; }
 
   /// All requests so far, in the order of their arrival.
@@ -70,7 +56,8 @@ class HttpServer {
 
   void accept_all() {
     while (!stopping_) {
-      base::FileDescriptor socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      base::FileDescriptor socket(
+          ::accept4(listener_.socket.get(), nullptr, nullptr, SOCK_CLOEXEC));
       if (!socket) continue;
       ++accepted_;
       const std::lock_guard lock(mutex_);
@@ -163,8 +150,7 @@ class HttpServer {
   }
 
   const ServerHandler handler_;
-  base::FileDescriptor listener_;
-  std::uint16_t port_ = 0;
+  LoopbackListener listener_;
   std::atomic<bool> stopping_ = false;
   std::atomic<int> accepted_ = 0;
   mutable std::mutex mutex_;  // guards what follows

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -10,12 +8,12 @@
 #include <functional>
 #include <list>
 #include <mutex>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <thread>
 
 #include "layers/base/fd.h"
+#include "tests/support/loopback_listener.h"
 
 namespace strake::support {
 
@@ -97,23 +95,11 @@ class RawServer {
   using Serve = std::function<void(RawConnection&)>;
 
   explicit RawServer(Serve serve) : serve_(std::move(serve)) {
-    listener_ = base::FileDescriptor(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t length = sizeof address;
-    auto* generic = reinterpret_cast<sockaddr*>(&address);
-    if (!listener_ || ::bind(listener_.get(), generic, length) != 0 ||
-        ::listen(listener_.get(), 64) != 0 ||
-        ::getsockname(listener_.get(), generic, &length) != 0) {
-      throw std::runtime_error("cannot listen on 127.0.0.1");
-    }
-    port_ = ntohs(address.sin_port);
     acceptor_ = std::thread([this] { accept_all(); });
   }
   ~RawServer() {
     stopping_ = true;
-    ::shutdown(listener_.get(), SHUT_RDWR);
+    ::shutdown(listener_.socket.get(), SHUT_RDWR);
     acceptor_.join();
     {
       const std::lock_guard lock(mutex_);
@@ -124,15 +110,16 @@ class RawServer {
   RawServer(const RawServer&) = delete;
   RawServer& operator=(const RawServer&) = delete;
 
-  std::uint16_t port() const { return port_; }
-  std::string host() const { return "127.0.0.1:" + std::to_string(port_); }
+  std::uint16_t port() const { return listener_.port; }
+  std::string host() const { return "127.0.0.1:" + std::to_string(listener_.port); }
   std::string url(const std::string& target = "/") const { return "http://" + host() + target; }
   int connections() const { return accepted_; }
 
  private:
   void accept_all() {
     while (!stopping_) {
-      base::FileDescriptor socket(::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+      base::FileDescriptor socket(
+          ::accept4(listener_.socket.get(), nullptr, nullptr, SOCK_CLOEXEC));
       if (!socket) continue;
       ++accepted_;
       threads_.emplace_back([this, fd = std::move(socket)]() mutable {
@@ -150,8 +137,7 @@ class RawServer {
   }
 
   const Serve serve_;
-  base::FileDescriptor listener_;
-  std::uint16_t port_ = 0;
+  LoopbackListener listener_;
   std::atomic<bool> stopping_ = false;
   std::atomic<int> accepted_ = 0;
   std::mutex mutex_;  // guards what follows
