@@ -15,7 +15,7 @@ using base::ErrorCode;
 
 /// Uploads whose digest was refused although the blob is right, before that is an error: bytes may
 /// have been damaged on the way once, or by whoever sent the first part.
-constexpr int kDigestAttempts = 2;
+constexpr int kDigestAttempts = 3;
 /// Refused chunks after which a registry is believed to know none: the first may have gone to an
 /// upload that the registry had lost.
 constexpr int kChunkAttempts = 2;

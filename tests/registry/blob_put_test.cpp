@@ -383,7 +383,7 @@ TEST_F(BlobPutTest, RefusedDigestSaysWhichSideIsWrong) {
   const Error theirs = error_of([&] { put(); });
   EXPECT_EQ(theirs.code(), ErrorCode::corrupt);
   EXPECT_THAT(theirs.what(), HasSubstr("is right here"));
-  EXPECT_EQ(http_.count("POST"), 3u);  // it was sent once more from the beginning
+  EXPECT_EQ(http_.count("POST"), 4u);  // it was sent twice more from the beginning
 }
 
 TEST_F(BlobPutTest, StoppedUploadKeepsItsRecord) {
