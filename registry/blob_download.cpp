@@ -1,10 +1,10 @@
 #include "registry/blob_download.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "layers/base/error.h"
 #include "layers/base/log.h"
+#include "registry/decimal.h"
 #include "registry/registry_error.h"
 #include "registry/transfers.h"
 
@@ -23,19 +23,12 @@ constexpr int kWrongAnswers = 3;
 constexpr std::uint64_t kSegments = 128;
 constexpr std::uint64_t kLeastSegmentBytes = 4 << 20;
 
-std::optional<std::uint64_t> number(std::string_view text) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.begin(), text.end(), value);
-  if (text.empty() || error != std::errc() || end != text.end()) return std::nullopt;
-  return value;
-}
-
 /// Whether a Content-Range is "bytes <begin>-<last>/<size>", where the size may be "*".
 bool is_range(std::string_view range, std::uint64_t begin, std::uint64_t end, std::uint64_t size) {
   const std::string prefix = "bytes " + std::to_string(begin) + "-" + std::to_string(end - 1) + "/";
   if (!range.starts_with(prefix)) return false;
   range.remove_prefix(prefix.size());
-  return range == "*" || number(range) == size;
+  return range == "*" || parse_decimal(range) == size;
 }
 
 std::uint64_t segment_size(std::uint64_t blob_size, std::uint64_t most) {
@@ -213,7 +206,7 @@ std::uint64_t BlobDownload::begin_of(const HttpResponse& head, Range asked, bool
                 "registry sent another range of " + what() + " than it was asked for");
   }
   segmented_ = false;
-  const std::optional<std::uint64_t> length = number(head.headers.get("Content-Length"));
+  const std::optional<std::uint64_t> length = parse_decimal(head.headers.get("Content-Length"));
   if (length && *length != blob_.size) {
     refuse(what() + " has another size: the registry announces " + std::to_string(*length) +
            " bytes, the manifest wants " + std::to_string(blob_.size));

@@ -1,10 +1,10 @@
 #include "registry/blob_put.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "layers/base/error.h"
 #include "layers/base/log.h"
+#include "registry/decimal.h"
 #include "registry/registry_error.h"
 
 namespace strake::registry {
@@ -24,13 +24,6 @@ constexpr std::chrono::milliseconds kRecordPoll{100};
 constexpr std::uint64_t kStoredBytesPerSecond = 20 << 20;
 constexpr std::chrono::seconds kAnswerTime{60};
 
-std::optional<std::uint64_t> number_of(std::string_view text) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.begin(), text.end(), value);
-  if (text.empty() || error != std::errc() || end != text.end()) return std::nullopt;
-  return value;
-}
-
 /// How much of an upload is stored: a Range of "0-<last>", or, as many registries spell it,
 /// "bytes=0-<last>". nullopt if it says nothing of that form. "0-0" is what registries say of an
 /// empty upload as well; one byte is never worth more than nothing.
@@ -40,7 +33,7 @@ std::optional<std::uint64_t> stored_bytes_of(const HttpResponse& response) {
     if (range.starts_with(unit)) range.remove_prefix(unit.size());
   }
   if (!range.starts_with("0-")) return std::nullopt;
-  const std::optional<std::uint64_t> last = number_of(range.substr(2));
+  const std::optional<std::uint64_t> last = parse_decimal(range.substr(2));
   if (!last || *last == UINT64_MAX) return std::nullopt;
   return *last == 0 ? 0 : *last + 1;
 }
@@ -200,7 +193,7 @@ BlobPut::Refusal BlobPut::start(std::stop_token stop) {
     return response;
   }
   take_location(response, call.target, std::move(stop));
-  least_chunk_ = number_of(response.headers.get("OCI-Chunk-Min-Length")).value_or(0);
+  least_chunk_ = parse_decimal(response.headers.get("OCI-Chunk-Min-Length")).value_or(0);
   stored_bytes_ = 0;
   return std::nullopt;
 }

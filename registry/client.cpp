@@ -1,6 +1,5 @@
 #include "registry/client.h"
 
-#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "layers/base/error.h"
@@ -8,6 +7,7 @@
 #include "layers/oci/json.h"
 #include "registry/blob_download.h"
 #include "registry/body.h"
+#include "registry/decimal.h"
 #include "registry/pages.h"
 #include "registry/registry_error.h"
 #include "registry/session.h"
@@ -64,19 +64,11 @@ std::optional<base::Digest> digest_header(const HttpResponse& response) {
   }
 }
 
-std::optional<std::uint64_t> length_header(const HttpResponse& response) {
-  const std::string_view text = response.headers.get("Content-Length");
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.begin(), text.end(), value);
-  if (text.empty() || error != std::errc() || end != text.end()) return std::nullopt;
-  return value;
-}
-
 /// The descriptor a HEAD of a manifest gives; nullopt when a header is missing.
 std::optional<oci::Descriptor> descriptor_from_headers(const HttpResponse& response,
                                                        const oci::Reference& reference) {
   const std::string media_type = media_type_of(response);
-  const std::optional<std::uint64_t> length = length_header(response);
+  const std::optional<std::uint64_t> length = parse_decimal(response.headers.get("Content-Length"));
   const std::optional<base::Digest> digest =
       reference.digest ? reference.digest : digest_header(response);
   const bool usable = oci::is_index(media_type) || oci::is_manifest(media_type);

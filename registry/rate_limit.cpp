@@ -1,9 +1,9 @@
 #include "registry/rate_limit.h"
 
 #include <algorithm>
-#include <charconv>
 
 #include "layers/base/error.h"
+#include "registry/decimal.h"
 
 namespace strake::registry {
 namespace {
@@ -12,10 +12,7 @@ constexpr std::uint64_t kFew = 10;
 constexpr std::size_t kShownSourceBytes = 64;
 
 std::optional<std::uint64_t> number_at_start(std::string_view text) {
-  std::uint64_t value = 0;
-  const auto [end, error] = std::from_chars(text.begin(), text.end(), value);
-  if (error != std::errc() || (end != text.end() && *end != ';')) return std::nullopt;
-  return value;
+  return parse_decimal(text.substr(0, text.find(';')));
 }
 
 std::chrono::seconds window_of(std::string_view text) {
