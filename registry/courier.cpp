@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,6 +16,7 @@
 
 #include "layers/base/error.h"
 #include "layers/base/log.h"
+#include "registry/spawn.h"
 #include "registry/url.h"
 
 namespace strake::registry {
@@ -198,34 +198,12 @@ std::vector<char*> environment_of_transport() {
 }
 
 pid_t start(const std::vector<std::string>& command, int socket) {
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, socket, STDIN_FILENO);
-  // Nobody waits for the end of our output because of it.
-  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-  posix_spawnattr_t attributes;
-  posix_spawnattr_init(&attributes);
-  sigset_t none;
-  sigemptyset(&none);
-  sigset_t all;
-  sigfillset(&all);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setsigdefault(&attributes, &all);
-  // A session of its own: what a terminal or a shell sends to our group is not for it.
-  posix_spawnattr_setflags(&attributes,
-                           POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSID);
-  std::vector<std::string> words = command;
-  std::vector<char*> arguments;
-  for (std::string& word : words) arguments.push_back(word.data());
-  arguments.push_back(nullptr);
-  std::vector<char*> variables = environment_of_transport();
-  pid_t pid = -1;
-  const int error = posix_spawn(&pid, command.front().c_str(), &actions, &attributes,
-                                arguments.data(), variables.data());
-  posix_spawn_file_actions_destroy(&actions);
-  posix_spawnattr_destroy(&attributes);
-  if (error != 0) throw base::system_error(error, "start", command.front());
+  const std::vector<char*> variables = environment_of_transport();
+  const pid_t pid = spawn({.command = command,
+                           .environment = variables.data(),
+                           .standard_input = socket,
+                           .apart = Apart::session});
+  if (pid < 0) throw base::system_error(errno, "start", command.front());
   return pid;
 }
 

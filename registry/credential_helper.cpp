@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -16,6 +15,7 @@
 #include "layers/base/fd.h"
 #include "layers/base/log.h"
 #include "layers/oci/json.h"
+#include "registry/spawn.h"
 
 extern char** environ;
 
@@ -49,31 +49,11 @@ FileDescriptor memory_file(const std::string& text) {
 class Child {
  public:
   Child(const std::string& program, const char* verb, int standard_input, int standard_output) {
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, standard_input, STDIN_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, standard_output, STDOUT_FILENO);
-    posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
-
-    posix_spawnattr_t attributes;
-    posix_spawnattr_init(&attributes);
-    sigset_t none;
-    sigemptyset(&none);
-    sigset_t all;
-    sigfillset(&all);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setsigdefault(&attributes, &all);
-    posix_spawnattr_setpgroup(&attributes, 0);
-    posix_spawnattr_setflags(
-        &attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-
-    std::string name = program;
-    std::string word = verb;
-    char* arguments[] = {name.data(), word.data(), nullptr};
-    const int error =
-        posix_spawnp(&pid_, program.c_str(), &actions, &attributes, arguments, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
+    pid_ = spawn({.command = {program, verb},
+                  .environment = environ,
+                  .standard_input = standard_input,
+                  .standard_output = standard_output});
+    const int error = pid_ < 0 ? errno : 0;
     if (error == ENOENT) {
       throw Error(ErrorCode::not_found,
                   "credential helper " + base::quoted(program) + " is not installed")
