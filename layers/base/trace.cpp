@@ -1,0 +1,177 @@
+#include "layers/base/trace.h"
+
+#include <ctime>
+#include <memory>
+#include <mutex>
+#include <utility>
+
+// Each thread writes to a lane of its own; the lock of a lane is contended only when the recording
+// stops. An event is put into its lane when its span begins, so that its end needs no memory and an
+// unfinished span is seen too. A lane outlives its thread and goes to the next one of that name:
+// steps and uploads have a thread each, and a line each would make a picture of a hundred lines.
+
+namespace strake::base {
+
+std::atomic<bool> trace_state::recording = false;
+
+namespace {
+
+std::chrono::nanoseconds now(clockid_t clock) {
+  std::timespec time{};
+  ::clock_gettime(clock, &time);
+  return std::chrono::seconds(time.tv_sec) + std::chrono::nanoseconds(time.tv_nsec);
+}
+
+struct OpenEvent {
+  TraceEvent event;  // its cpu time is the thread's at the beginning until it has ended
+  bool ended = false;
+};
+
+struct Lane {
+  const char* name = "";
+  bool taken = true;  // by a living thread; guarded by the recorder's mutex
+  std::mutex mutex;
+  std::uint64_t recording = 0;  // that the events are of
+  std::vector<OpenEvent> events;
+};
+
+/// All lanes of the process. Never destroyed: threads may end after static objects do.
+class Recorder {
+ public:
+  static Recorder& instance() {
+    static Recorder* const recorder = new Recorder;
+    return *recorder;
+  }
+
+  Lane& take_lane(const char* name) {
+    const std::lock_guard lock(mutex_);
+    for (const std::unique_ptr<Lane>& lane : lanes_)
+      if (!lane->taken && std::string_view(lane->name) == name) {
+        lane->taken = true;
+        return *lane;
+      }
+    lanes_.push_back(std::make_unique<Lane>());
+    lanes_.back()->name = name;
+    return *lanes_.back();
+  }
+
+  void leave_lane(Lane& lane) noexcept {
+    const std::lock_guard lock(mutex_);
+    lane.taken = false;
+  }
+
+  void start() {
+    const std::lock_guard lock(mutex_);
+    origin_.store(now(CLOCK_MONOTONIC).count(), std::memory_order_relaxed);
+    number_.fetch_add(1, std::memory_order_release);
+  }
+
+  std::vector<TraceLane> collect() {
+    const std::lock_guard lock(mutex_);
+    std::vector<TraceLane> all;
+    for (const std::unique_ptr<Lane>& lane : lanes_) {
+      const std::lock_guard lane_lock(lane->mutex);
+      if (lane->recording != number() || lane->events.empty()) continue;
+      TraceLane& shown = all.emplace_back();
+      shown.name = lane->name;
+      for (OpenEvent& open : lane->events) {
+        if (!open.ended) {
+          open.event.duration = since_start() - open.event.start;
+          open.event.cpu = {};
+        }
+        shown.events.push_back(std::move(open.event));
+      }
+      lane->events = {};
+      lane->recording = 0;
+    }
+    return all;
+  }
+
+  std::uint64_t number() const noexcept { return number_.load(std::memory_order_acquire); }
+
+  std::chrono::nanoseconds since_start() const noexcept {
+    return now(CLOCK_MONOTONIC) - std::chrono::nanoseconds(origin_.load(std::memory_order_relaxed));
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Lane>> lanes_;
+  std::atomic<std::uint64_t> number_ = 0;  // of the recording
+  std::atomic<std::int64_t> origin_ = 0;   // nanoseconds
+};
+
+/// The lane of a thread, given back when the thread ends.
+class LaneHolder {
+ public:
+  LaneHolder() = default;
+  LaneHolder(const LaneHolder&) = delete;
+  LaneHolder& operator=(const LaneHolder&) = delete;
+  ~LaneHolder() {
+    if (lane_ != nullptr) Recorder::instance().leave_lane(*lane_);
+  }
+
+  Lane& get(const char* name) {
+    if (lane_ == nullptr) lane_ = &Recorder::instance().take_lane(name);
+    return *lane_;
+  }
+
+ private:
+  Lane* lane_ = nullptr;
+};
+
+thread_local const char* thread_name = "thread";
+thread_local LaneHolder thread_lane;
+
+}  // namespace
+
+void name_trace_thread(const char* name) noexcept {
+  thread_name = name;
+}
+
+void TraceSpan::begin(const char* name, std::string_view detail) {
+  Recorder& recorder = Recorder::instance();
+  Lane& lane = thread_lane.get(thread_name);
+  OpenEvent open;
+  open.event.name = name;
+  open.event.detail = detail;
+  open.event.cpu = now(CLOCK_THREAD_CPUTIME_ID);
+  open.event.start = recorder.since_start();
+  recording_ = recorder.number();
+
+  const std::lock_guard lock(lane.mutex);
+  if (lane.recording != recording_) {
+    lane.events.clear();
+    lane.recording = recording_;
+  }
+  lane.events.push_back(std::move(open));
+  event_ = lane.events.size() - 1;
+  lane_ = &lane;
+}
+
+void TraceSpan::end() noexcept {
+  const std::chrono::nanoseconds time = Recorder::instance().since_start();
+  Lane& lane = *static_cast<Lane*>(lane_);
+  const std::lock_guard lock(lane.mutex);
+  if (lane.recording != recording_) return;  // it was collected meanwhile
+  OpenEvent& open = lane.events[event_];
+  open.event.duration = time - open.event.start;
+  open.event.cpu = now(CLOCK_THREAD_CPUTIME_ID) - open.event.cpu;
+  open.event.bytes = bytes_;
+  open.ended = true;
+}
+
+TraceRecording::TraceRecording() {
+  Recorder::instance().start();
+  trace_state::recording.store(true, std::memory_order_release);
+}
+
+TraceRecording::~TraceRecording() {
+  trace_state::recording.store(false, std::memory_order_release);
+}
+
+std::vector<TraceLane> TraceRecording::stop() {
+  trace_state::recording.store(false, std::memory_order_release);
+  return Recorder::instance().collect();
+}
+
+}  // namespace strake::base
