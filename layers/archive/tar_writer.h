@@ -51,13 +51,13 @@ class TarWriter {
  private:
   void append(std::span<const std::byte> bytes);
   void append_zeros(std::size_t count);
-  void append_pax_header(const TarEntry& entry, std::string_view records);
   std::span<std::byte> free_space();
   void end_entry();
   void flush();
 
   base::ByteSink& out_;
   Options options_;
+  std::vector<std::byte> headers_;  // of one entry; kept for its capacity
   std::vector<std::byte> buffer_;
   std::size_t buffered_ = 0;
   std::uint64_t size_bytes_ = 0;

@@ -90,6 +90,19 @@ void write_full(int fd, std::span<const std::byte> bytes, std::string_view subje
   }
 }
 
+void pwrite_full(int fd, std::span<const std::byte> bytes, std::uint64_t offset,
+                 std::string_view subject) {
+  while (!bytes.empty()) {
+    const ssize_t count = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (count < 0) {
+      if (errno == EINTR) continue;
+      throw system_error(errno, "write", subject);
+    }
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+    offset += static_cast<std::size_t>(count);
+  }
+}
+
 std::string read_all(int fd, std::size_t limit_bytes, std::string_view subject) {
   std::string text;
   std::size_t done = 0;

@@ -54,6 +54,10 @@ std::size_t pread_full(int fd, std::span<std::byte> buffer, std::uint64_t offset
 /// Writes everything. EINTR and short writes are retried.
 void write_full(int fd, std::span<const std::byte> bytes, std::string_view subject);
 
+/// The same at an offset; the file position is not used.
+void pwrite_full(int fd, std::span<const std::byte> bytes, std::uint64_t offset,
+                 std::string_view subject);
+
 /// The whole rest of `fd`. Throws Error(corrupt) if it is longer than `limit_bytes`.
 std::string read_all(int fd, std::size_t limit_bytes, std::string_view subject);
 

@@ -1,0 +1,140 @@
+#include "layers/archive/parallel_tar_writer.h"
+
+#include <fcntl.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "layers/archive/tar_block.h"
+#include "layers/archive/tar_encoder.h"
+#include "layers/base/error.h"
+
+namespace strake::layers {
+namespace {
+
+/// A batch is full when it has this much: with the piece that fills it, at most about the double.
+constexpr std::size_t kBatchBytes = kTarPieceBytes;
+constexpr std::size_t kFirstCapacity = 2 * kTarPieceBytes + (64 << 10);
+
+void read_piece(int file, std::uint64_t offset, std::span<std::byte> to, const std::string& path) {
+  const std::size_t count = base::pread_full(file, to, offset, path);
+  if (count < to.size())
+    throw base::Error(base::ErrorCode::corrupt,
+                      base::quoted(path) + " changed while it was read: " +
+                          std::to_string(to.size() - count) + " bytes are missing");
+}
+
+class NamedFile final : public TarContent {
+ public:
+  NamedFile(std::shared_ptr<const base::FileDescriptor> directory, std::string name,
+            std::string path)
+      : directory_(std::move(directory)), name_(std::move(name)), path_(std::move(path)) {}
+
+  void read(std::uint64_t offset, std::span<std::byte> to) override {
+    constexpr int kFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+    const base::FileDescriptor file(::openat(directory_->get(), name_.c_str(), kFlags));
+    if (!file) throw base::system_error(errno, "open", path_);
+    read_piece(file.get(), offset, to, path_);
+  }
+
+ private:
+  const std::shared_ptr<const base::FileDescriptor> directory_;
+  const std::string name_, path_;
+};
+
+class OpenFile final : public TarContent {
+ public:
+  OpenFile(base::FileDescriptor file, std::string path)
+      : file_(std::move(file)), path_(std::move(path)) {}
+
+  void read(std::uint64_t offset, std::span<std::byte> to) override {
+    read_piece(file_.get(), offset, to, path_);
+  }
+
+ private:
+  const base::FileDescriptor file_;
+  const std::string path_;
+};
+
+}  // namespace
+
+std::shared_ptr<TarContent> content_at(std::shared_ptr<const base::FileDescriptor> directory,
+                                       std::string name, std::string path) {
+  return std::make_shared<NamedFile>(std::move(directory), std::move(name), std::move(path));
+}
+
+std::shared_ptr<TarContent> content_of(base::FileDescriptor file, std::string path) {
+  return std::make_shared<OpenFile>(std::move(file), std::move(path));
+}
+
+ParallelTarWriter::ParallelTarWriter(base::ByteSink& out, Options options, base::WorkerPool& pool)
+    : options_(std::move(options)),
+      batches_(
+          [this](Batch& batch) {
+            for (const Hole& hole : batch.holes)
+              hole.content->read(hole.content_offset,
+                                 std::span(batch.bytes.get() + hole.at, hole.size));
+            batch.holes.clear();  // and with them what is only needed to read
+            if (options_.file >= 0)
+              base::pwrite_full(options_.file, std::span(batch.bytes.get(), batch.size),
+                                batch.offset, options_.file_name);
+          },
+          [&out](Batch& batch) {
+            out.write(std::span(batch.bytes.get(), std::exchange(batch.size, 0)));
+          },
+          2 * pool.size() + 2, pool) {}
+
+void ParallelTarWriter::add(const TarEntry& entry) {
+  add(entry, nullptr);
+}
+
+void ParallelTarWriter::add(const TarEntry& entry, std::shared_ptr<TarContent> content) {
+  headers_.clear();
+  append_tar_headers(entry, options_.clamp_mtime, headers_);
+  std::memcpy(extend(headers_.size()).data(), headers_.data(), headers_.size());
+  for (std::uint64_t offset = 0; offset < entry.size_bytes;) {
+    const std::size_t size = std::min<std::uint64_t>(entry.size_bytes - offset, kTarPieceBytes);
+    extend(size);
+    Batch& batch = batches_.next();
+    batch.holes.push_back({content, offset, batch.size - size, size});
+    offset += size;
+    if (offset == entry.size_bytes) append_zeros(tar_padding(offset));
+    if (batch.size >= kBatchBytes) submit();
+  }
+  if (batches_.next().size >= kBatchBytes) submit();
+}
+
+void ParallelTarWriter::finish() {
+  append_zeros(kTarEndBytes);
+  submit();
+  batches_.finish();
+}
+
+std::span<std::byte> ParallelTarWriter::extend(std::size_t count) {
+  Batch& batch = batches_.next();
+  if (batch.size == 0) batch.offset = size_bytes_;
+  if (batch.size + count > batch.capacity) {
+    // Nothing but headers with large attributes makes a batch outgrow this.
+    const std::size_t capacity = std::max(kFirstCapacity, 2 * (batch.size + count));
+    auto bytes = std::make_unique_for_overwrite<std::byte[]>(capacity);
+    if (batch.size > 0) std::memcpy(bytes.get(), batch.bytes.get(), batch.size);
+    batch.bytes = std::move(bytes);
+    batch.capacity = capacity;
+  }
+  const std::span<std::byte> space(batch.bytes.get() + batch.size, count);
+  batch.size += count;
+  size_bytes_ += count;
+  return space;
+}
+
+void ParallelTarWriter::append_zeros(std::size_t count) {
+  std::ranges::fill(extend(count), std::byte{0});
+}
+
+void ParallelTarWriter::submit() {
+  batches_.submit();
+}
+
+}  // namespace strake::layers
