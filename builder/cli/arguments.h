@@ -25,8 +25,8 @@ struct BuildCommand {
   builder::BuildRequest request;
   bool dockerfile_from_stdin = false;
   bool quiet = false;
-  bool shell_on_error = false;                    // --on-error=shell
-  std::filesystem::path iid_file, metadata_file;  // "" for none
+  bool shell_on_error = false;                             // --on-error=shell
+  std::filesystem::path iid_file, metadata_file, profile;  // "" for none
 };
 enum class CheckFormat { text, json, sarif };
 /// "check", and "build --check": only the parts of the request that say what to build.

@@ -24,7 +24,7 @@ struct BuildWords {
   std::vector<std::string> secrets, agents, allow, contexts, no_cache_filters;
   std::optional<std::string> file, build_arg_file, target, pull, compression;
   std::optional<std::string> compression_level, jobs, iid_file, metadata_file, provenance, sbom;
-  std::optional<std::string> on_error;
+  std::optional<std::string> on_error, profile;
   bool push = false, load = false, no_cache = false, quiet = false, dry_run = false;
   bool explain_cache = false, check = false;
   std::optional<std::string> call;
@@ -103,6 +103,8 @@ void declare(OptionSet& options, BuildWords& words) {
                "When a RUN fails: stop (the default), or shell to look around there");
   options.flag("--explain-cache", words.explain_cache,
                "Say for each step that is not cached what changed");
+  options.text("--profile", "FILE", words.profile,
+               "Write what each thread did to FILE, as a Chrome trace");
 
   options.flag("--check", words.check, "Check the Dockerfile, and build nothing");
   options.text("--call", "METHOD", words.call, "build, or check as --check does");
@@ -324,6 +326,8 @@ Command parse_build(VerbContext& context) {
   command.shell_on_error = parse_on_error(words.on_error.value_or("stop"));
   command.iid_file = words.iid_file.value_or("");
   command.metadata_file = words.metadata_file.value_or("");
+  if (words.profile && words.profile->empty()) throw invalid("--profile needs the name of a file");
+  command.profile = words.profile.value_or("");
   const auto check = parse_call(words.call.value_or(words.check ? "check" : "build"));
   if (check) return CheckCommand{request, command.dockerfile_from_stdin, *check};
   return command;

@@ -2,6 +2,7 @@
 
 #include <ctime>
 
+#include "layers/base/trace.h"
 #include "layers/layer_store.h"
 
 namespace strake::builder {
@@ -39,6 +40,7 @@ std::string rfc3339(Clock::time_point time) {
 
 AssembledImage assemble(const plan::BuildPlan& plan, const std::vector<StepResult>& results,
                         std::optional<std::int64_t> source_date_epoch, Machine& machine) {
+  const base::TraceSpan span("assemble");
   AssembledImage image;
   image.config = plan.config;
   const StepResult result =

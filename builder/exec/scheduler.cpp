@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "layers/base/error.h"
+#include "layers/base/trace.h"
 
 namespace strake::builder {
 namespace {
@@ -100,6 +101,7 @@ void run_schedule(std::span<const std::vector<std::size_t>> inputs, std::size_t 
       }
       ++running;
       threads.emplace_back([&execute, &completions, item] {
+        base::name_trace_thread("step");
         std::exception_ptr error;
         try {
           execute(item);

@@ -6,6 +6,7 @@
 #include <system_error>
 
 #include "layers/base/error.h"
+#include "layers/base/trace.h"
 
 namespace strake::base {
 
@@ -41,6 +42,7 @@ void WorkerPool::start_thread() {
 }
 
 void WorkerPool::work() {
+  name_trace_thread("worker");
   std::unique_lock lock(mutex_);
   while (true) {
     ++idle_;

@@ -1,10 +1,12 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <optional>
 
 #include "builder/cli/commands/commands.h"
 #include "builder/cli/emulation_summary.h"
 #include "builder/cli/failure_shell.h"
+#include "builder/cli/profile.h"
 #include "builder/cli/raw_terminal.h"
 #include "builder/cli/result_files.h"
 #include "builder/cli/terminal_io.h"
@@ -79,6 +81,8 @@ bool is_watched() {
 }  // namespace
 
 void run(const BuildCommand& command, Session& session) {
+  std::optional<Profile> profile;
+  if (!command.profile.empty()) profile.emplace(command.profile);
   BuildRequest request = command.request;
   base::FileDescriptor terminal;
   if (command.shell_on_error) terminal = open_user_terminal("--on-error=shell");
