@@ -19,6 +19,7 @@
 #include "builder/sandbox/emulation.h"
 #include "builder/sandbox/sandbox.h"
 #include "layers/base/error.h"
+#include "layers/base/trace.h"
 #include "layers/base/worker_pool.h"
 #include "layers/layer_store.h"
 
@@ -37,8 +38,11 @@ class Build {
         forward_(std::move(stop), [this] { stop_.request_stop(); }) {}
 
   BuildOutcome run() {
-    read_input();
-    make_plans();
+    {
+      const base::TraceSpan span("plan");
+      read_input();
+      make_plans();
+    }
     const DeviceTable devices(plans_, request_.steps.cdi_directories, request_.allow.devices);
     if (request_.dry_run) return dry_run();
     check_runnable();
@@ -189,6 +193,7 @@ class Build {
     };
     const auto probe = [&](std::size_t item) {
       const auto [p, s] = items[item];
+      const base::TraceSpan span("probe", plans_[p].steps[s].title);
       auto result = runner.probe(plans_[p], plans_[p].steps[s], results_[p]);
       if (!result) return false;
       finish(item, std::move(*result));
@@ -196,6 +201,7 @@ class Build {
     };
     const auto run_item = [&](std::size_t item) {
       const auto [p, s] = items[item];
+      const base::TraceSpan span("step", plans_[p].steps[s].title);
       if (publisher_) publisher_->check_permissions();
       finish(item, runner.execute(plans_[p], plans_[p].steps[s], results_[p]));
     };
@@ -262,6 +268,7 @@ class Build {
   }
 
   BuildOutcome write_outputs(LayerFetcher& fetcher) {
+    const base::TraceSpan span("write outputs");
     BuildOutcome outcome;
     std::optional<ImageDocuments> documents;
     const auto need_documents = [&]() -> const ImageDocuments& {

@@ -5,6 +5,7 @@
 #include "builder/exec/shown_task.h"
 #include "layers/archive/compression.h"
 #include "layers/base/error.h"
+#include "layers/base/trace.h"
 #include "layers/blob_store.h"
 #include "layers/layer_store.h"
 #include "registry/client.h"
@@ -78,6 +79,7 @@ void LayerFetcher::ensure_trees(std::span<const base::DiffId> wanted) {
 }
 
 void LayerFetcher::fetch_tree(const base::DiffId& layer) {
+  base::name_trace_thread("fetch");
   const std::vector<layers::KnownBlob> known = machine_.layers.blobs(layer);
   for (const layers::KnownBlob& form : known)
     if (machine_.blobs.contains(form.blob.digest)) return unpack(layer, form.blob);
@@ -110,6 +112,7 @@ void LayerFetcher::pull(const base::DiffId& layer, const oci::Descriptor& blob) 
 
   const std::string shown = places.front().path + "@" + blob.digest.str().substr(0, 19);
   ShownTask task(machine_.progress, {"", "", "pull " + shown});
+  const base::TraceSpan span("pull", shown);
   try {
     layers::PartialBlob partial = machine_.blobs.resume(blob);
     if (!machine_.blobs.contains(blob.digest)) {
@@ -126,6 +129,7 @@ void LayerFetcher::pull(const base::DiffId& layer, const oci::Descriptor& blob) 
 }
 
 void LayerFetcher::unpack(const base::DiffId& layer, const oci::Descriptor& blob) {
+  const base::TraceSpan span("unpack", blob.digest.str());
   const auto compression = oci::layer_compression(blob.media_type);
   if (!compression)
     throw Error(ErrorCode::unsupported,

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "layers/base/error.h"
+#include "layers/base/trace.h"
 #include "layers/layer_store.h"
 #include "registry/client.h"
 
@@ -64,6 +65,7 @@ void Publisher::add(const base::DiffId& layer) {
 }
 
 void Publisher::work(std::stop_token stop) {
+  base::name_trace_thread("publisher");
   std::unique_lock lock(mutex_);
   while (changed_.wait(lock, stop, [this] { return !queue_.empty(); })) {
     const base::DiffId layer = queue_.front();
@@ -73,6 +75,7 @@ void Publisher::work(std::stop_token stop) {
     lock.unlock();
     std::exception_ptr error;
     try {
+      const base::TraceSpan span("publish layer", layer.digest.str());
       const oci::Descriptor blob = layer_blob(layer, options_, machine_);
       for (const auto& [host, repositories] : registries_)
         repositories.front()->enqueue(upload_of(layer, blob, machine_, fetcher_));
@@ -100,6 +103,7 @@ void Publisher::finish(std::span<const AssembledImage> images, const ImageDocume
     auto error = errors.begin();
     for (const auto& [host, registry] : registries_)
       threads.emplace_back([&, registry = &registry, error = error++] {
+        base::name_trace_thread("push");
         try {
           finish(*registry, images, documents);
         } catch (...) {  // the edge of a thread: thrown again below
@@ -116,6 +120,7 @@ void Publisher::finish(const Registry& registry, std::span<const AssembledImage>
   std::vector<oci::Repository> earlier;
   for (const auto& uploader : registry) {
     try {
+      const base::TraceSpan span("push", uploader->repository().str());
       push(*uploader, earlier, images, documents);
     } catch (base::Error& error) {
       error.add_context("pushing to " + uploader->repository().str());

@@ -18,6 +18,7 @@
 #include "cache/disk_cache.h"
 #include "cache/explain.h"
 #include "layers/base/error.h"
+#include "layers/base/trace.h"
 #include "layers/layer_store.h"
 #include "layers/snapshot/tree_equal.h"
 
@@ -304,8 +305,11 @@ std::optional<oci::Layer> StepRunner::run(const plan::Run& run, const StepResult
   layers::RootTree root =
       layers::RootTree::for_command(machine_.store, machine_.layers, below.stack, mount_points());
   const auto started = std::chrono::steady_clock::now();
-  run_command(run, root, pending.mount_sources,
-              {request_, machine_, secrets_, devices_, pending.task, stop_});
+  {
+    const base::TraceSpan span("run");
+    run_command(run, root, pending.mount_sources,
+                {request_, machine_, secrets_, devices_, pending.task, stop_});
+  }
   if (!sandbox::runs_natively(run.architecture))
     pending.emulated =
         std::chrono::ceil<std::chrono::milliseconds>(std::chrono::steady_clock::now() - started);
@@ -319,6 +323,7 @@ const std::filesystem::path& StepRunner::mount_points() {
 }
 
 std::optional<oci::Layer> StepRunner::seal_upper(layers::RootTree&& root, Pending& pending) {
+  const base::TraceSpan span("seal");
   layers::RootTree done = std::move(root);
   base::TempDirectory work = done.take_upper();
   const std::filesystem::path tree = work.path() / "tree";
@@ -403,6 +408,7 @@ std::optional<oci::Layer> StepRunner::make_directory(const plan::MakeDirectory& 
 
 std::optional<oci::Layer> StepRunner::seal_draft(const LayerDraft& draft, Pending& pending) {
   if (draft.empty()) return std::nullopt;
+  const base::TraceSpan span("seal");
   layers::LayerWriter writer = machine_.layers.writer({.clamp_mtime = request_.source_date_epoch});
   draft.write(writer);
   const oci::Layer layer = machine_.layers.seal(std::move(writer));
