@@ -17,6 +17,10 @@ namespace {
 /// A batch is full when it has this much: with the piece that fills it, at most about the double.
 constexpr std::size_t kBatchBytes = kTarPieceBytes;
 constexpr std::size_t kFirstCapacity = 2 * kTarPieceBytes + (64 << 10);
+/// Or this many files: each may keep a directory open.
+constexpr std::size_t kMostHoles = 48;
+/// More in flight than this are of no use: a single thread takes them.
+constexpr std::size_t kMostBatches = 12;
 
 void read_piece(int file, std::uint64_t offset, std::span<std::byte> to, const std::string& path) {
   const std::size_t count = base::pread_full(file, to, offset, path);
@@ -33,10 +37,13 @@ class NamedFile final : public TarContent {
       : directory_(std::move(directory)), name_(std::move(name)), path_(std::move(path)) {}
 
   void read(std::uint64_t offset, std::span<std::byte> to) override {
+    read_piece(open().get(), offset, to, path_);
+  }
+  base::FileDescriptor open() const override {
     constexpr int kFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-    const base::FileDescriptor file(::openat(directory_->get(), name_.c_str(), kFlags));
+    base::FileDescriptor file(::openat(directory_->get(), name_.c_str(), kFlags));
     if (!file) throw base::system_error(errno, "open", path_);
-    read_piece(file.get(), offset, to, path_);
+    return file;
   }
 
  private:
@@ -74,8 +81,8 @@ ParallelTarWriter::ParallelTarWriter(base::ByteSink& out, Options options, base:
       batches_(
           [this](Batch& batch) {
             for (const Hole& hole : batch.holes)
-              hole.content->read(hole.content_offset,
-                                 std::span(batch.bytes.get() + hole.at, hole.size));
+              hole.content->read(hole.piece.content_offset,
+                                 std::span(batch.bytes.get() + hole.piece.at, hole.piece.size));
             batch.holes.clear();  // and with them what is only needed to read
             if (options_.file >= 0)
               base::pwrite_full(options_.file, std::span(batch.bytes.get(), batch.size),
@@ -84,31 +91,64 @@ ParallelTarWriter::ParallelTarWriter(base::ByteSink& out, Options options, base:
           [&out](Batch& batch) {
             out.write(std::span(batch.bytes.get(), std::exchange(batch.size, 0)));
           },
-          2 * pool.size() + 2, pool) {}
+          std::min(2 * pool.size() + 2, kMostBatches), pool) {}
 
 void ParallelTarWriter::add(const TarEntry& entry) {
   add(entry, nullptr);
 }
 
 void ParallelTarWriter::add(const TarEntry& entry, std::shared_ptr<TarContent> content) {
+  begin(entry);
+  add_pieces(entry, [&](Batch& batch, const Piece& piece) {
+    batch.holes.push_back({content, piece});
+  });
+}
+
+void ParallelTarWriter::add(const TarEntry& entry, base::ByteSource& data) {
+  const auto refuse = [&](std::string_view why) {
+    throw base::Error(base::ErrorCode::corrupt,
+                      base::quoted(entry.path) + " changed while it was read: " + std::string(why));
+  };
+  begin(entry);
+  add_pieces(entry, [&](Batch& batch, const Piece& piece) {
+    for (std::size_t done = 0; done < piece.size;) {
+      const std::size_t count =
+          data.read(std::span(batch.bytes.get() + piece.at + done, piece.size - done));
+      if (count == 0) refuse("it is shorter than its size");
+      done += count;
+    }
+  });
+  std::byte more{};
+  if (data.read(std::span(&more, 1)) != 0) refuse("it is longer than its size");
+}
+
+void ParallelTarWriter::begin(const TarEntry& entry) {
   headers_.clear();
   append_tar_headers(entry, options_.clamp_mtime, headers_);
+  if (batches_.next().size >= kBatchBytes || batches_.next().holes.size() >= kMostHoles) submit();
   std::memcpy(extend(headers_.size()).data(), headers_.data(), headers_.size());
+}
+
+template <typename Fill>
+void ParallelTarWriter::add_pieces(const TarEntry& entry, const Fill& fill) {
   for (std::uint64_t offset = 0; offset < entry.size_bytes;) {
+    if (batches_.next().size >= kBatchBytes) submit();
     const std::size_t size = std::min<std::uint64_t>(entry.size_bytes - offset, kTarPieceBytes);
     extend(size);
     Batch& batch = batches_.next();
-    batch.holes.push_back({content, offset, batch.size - size, size});
+    fill(batch, Piece{offset, batch.size - size, size});
     offset += size;
-    if (offset == entry.size_bytes) append_zeros(tar_padding(offset));
-    if (batch.size >= kBatchBytes) submit();
   }
-  if (batches_.next().size >= kBatchBytes) submit();
+  append_zeros(tar_padding(entry.size_bytes));
 }
 
 void ParallelTarWriter::finish() {
   append_zeros(kTarEndBytes);
-  submit();
+  // Of a small archive this is all: not worth a thread.
+  if (batches_.in_flight() == 0)
+    batches_.submit_unannounced();
+  else
+    submit();
   batches_.finish();
 }
 

@@ -23,6 +23,8 @@ class TarContent {
   /// Fills `to` with the bytes from `offset` on: offsets are multiples of kTarPieceBytes, and all
   /// pieces but the last have that size. Throws Error if the file has fewer bytes.
   virtual void read(std::uint64_t offset, std::span<std::byte> to) = 0;
+  /// The file, if there is one whose blocks a copy may share; empty else.
+  virtual base::FileDescriptor open() const { return {}; }
 };
 
 inline constexpr std::size_t kTarPieceBytes = 1 << 20;
@@ -64,6 +66,9 @@ class ParallelTarWriter {
   void add(const TarEntry& entry);
   /// Adds a file with `entry.size_bytes` bytes of `content`. Without any, `content` is not asked.
   void add(const TarEntry& entry, std::shared_ptr<TarContent> content);
+  /// Adds a file that is read now. Throws Error(corrupt) unless `data` has exactly
+  /// `entry.size_bytes`.
+  void add(const TarEntry& entry, base::ByteSource& data);
 
   /// Ends the archive: `out` has got everything. Nothing can be added afterwards.
   void finish();
@@ -73,10 +78,13 @@ class ParallelTarWriter {
 
  private:
   /// A place in a batch for a piece of a file.
-  struct Hole {
-    std::shared_ptr<TarContent> content;
+  struct Piece {
     std::uint64_t content_offset = 0;
     std::size_t at = 0, size = 0;
+  };
+  struct Hole {
+    std::shared_ptr<TarContent> content;
+    Piece piece;
   };
   struct Batch {
     std::unique_ptr<std::byte[]> bytes;
@@ -87,6 +95,10 @@ class ParallelTarWriter {
 
   /// Makes room for `count` bytes at the end of the batch that is being filled.
   std::span<std::byte> extend(std::size_t count);
+  void begin(const TarEntry& entry);
+  /// Makes room for the content of `entry` piece by piece; `fill(batch, piece)` sees to the bytes.
+  template <typename Fill>
+  void add_pieces(const TarEntry& entry, const Fill& fill);
   void append_zeros(std::size_t count);
   void submit();
 

@@ -15,6 +15,7 @@ target_sources(layers PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/idle_copies.cpp
   ${CMAKE_CURRENT_LIST_DIR}/layer_directories.cpp
   ${CMAKE_CURRENT_LIST_DIR}/layer_onto_tree.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/layer_tree.cpp
   ${CMAKE_CURRENT_LIST_DIR}/layer_writer.cpp
   ${CMAKE_CURRENT_LIST_DIR}/lower_trees.cpp
   ${CMAKE_CURRENT_LIST_DIR}/mount_stack.cpp
