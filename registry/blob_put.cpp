@@ -4,8 +4,8 @@
 
 #include "layers/base/error.h"
 #include "layers/base/log.h"
-#include "registry/decimal.h"
 #include "registry/registry_error.h"
+#include "registry/upload_calls.h"
 
 namespace strake::registry {
 namespace {
@@ -20,23 +20,6 @@ constexpr int kDigestAttempts = 3;
 /// upload that the registry had lost.
 constexpr int kChunkAttempts = 2;
 constexpr std::chrono::milliseconds kRecordPoll{100};
-/// Registries hash or copy a blob before they answer the last request: at this speed at least.
-constexpr std::uint64_t kStoredBytesPerSecond = 20 << 20;
-constexpr std::chrono::seconds kAnswerTime{60};
-
-/// How much of an upload is stored: a Range of "0-<last>", or, as many registries spell it,
-/// "bytes=0-<last>". nullopt if it says nothing of that form. "0-0" is what registries say of an
-/// empty upload as well; one byte is never worth more than nothing.
-std::optional<std::uint64_t> stored_bytes_of(const HttpResponse& response) {
-  std::string_view range = response.headers.get("Range");
-  for (const std::string_view unit : {"bytes=", "bytes "}) {
-    if (range.starts_with(unit)) range.remove_prefix(unit.size());
-  }
-  if (!range.starts_with("0-")) return std::nullopt;
-  const std::optional<std::uint64_t> last = parse_decimal(range.substr(2));
-  if (!last || *last == UINT64_MAX) return std::nullopt;
-  return *last == 0 ? 0 : *last + 1;
-}
 
 /// For what a new upload may do better: registries of several machines lose uploads.
 Error lost(std::string_view what, const HttpResponse& response) {
@@ -68,13 +51,6 @@ class Borrowed final : public base::ByteSource {
 };
 
 }  // namespace
-
-Call upload_call(const oci::Repository& to) {
-  return {.method = "POST",
-          .repository = to,
-          .target = "/v2/" + to.path + "/blobs/uploads/",
-          .scopes = {scope_of(to, Access::push)}};
-}
 
 BlobPut::BlobPut(Session& session, Transfers& transfers, const oci::Repository& to,
                  const oci::Descriptor& blob, const BlobBytes& bytes)
@@ -166,7 +142,7 @@ BlobPut::Refusal BlobPut::settle(std::stop_token stop) {
   }
   finishing_ = false;
   if (location_ && in_chunks_) {
-    HttpResponse response = session_.send(upload_request("GET"), stop);
+    HttpResponse response = session_.send(about_upload("GET", to_, *location_), stop);
     const bool refused = response.status == 401 || response.status == 403;
     if (refused || is_retryable_status(response.status)) return response;
     const std::optional<std::uint64_t> stored = stored_bytes_of(response);
@@ -186,14 +162,14 @@ BlobPut::Refusal BlobPut::settle(std::stop_token stop) {
 }
 
 BlobPut::Refusal BlobPut::start(std::stop_token stop) {
-  const Call call = upload_call(to_);
+  const Call call = open_upload(to_);
   HttpResponse response = session_.send(call, stop);
   if (response.status != 202) {
     if (response.ok()) throw error_of(response);
     return response;
   }
   take_location(response, call.target, std::move(stop));
-  least_chunk_ = parse_decimal(response.headers.get("OCI-Chunk-Min-Length")).value_or(0);
+  least_chunk_ = least_chunk_of(response);
   stored_bytes_ = 0;
   return std::nullopt;
 }
@@ -201,11 +177,7 @@ BlobPut::Refusal BlobPut::start(std::stop_token stop) {
 BlobPut::Refusal BlobPut::send_chunk(std::stop_token stop) {
   const std::uint64_t length =
       std::min(std::max(transfers_.sizes.chunk_bytes, least_chunk_), blob_.size - stored_bytes_);
-  Call call = upload_request("PATCH");
-  call.headers.add("Content-Type", "application/octet-stream");
-  call.headers.add("Content-Range", std::to_string(stored_bytes_) + "-" +
-                                        std::to_string(stored_bytes_ + length - 1));
-  call.body_size = length;
+  Call call = chunk_of_upload(to_, *location_, stored_bytes_, length);
   if (call_courier()) {
     call.perform = [this](const HttpRequest& request, std::stop_token token) {
       return deliver(request, std::move(token));
@@ -288,8 +260,8 @@ void BlobPut::accept_chunk(const HttpResponse& response, std::uint64_t length,
 /// A refusal that waiting does not cure: the upload is lost, or chunks are not known there.
 void BlobPut::chunk_refused(const HttpResponse& response) {
   forget();
-  const bool unknown_method = response.status == 405 || response.status == 501;
-  if (!unknown_method && ++chunks_refused_ < kChunkAttempts) throw lost("lost an upload", response);
+  if (!knows_no_chunks(response) && ++chunks_refused_ < kChunkAttempts)
+    throw lost("lost an upload", response);
   base::log_debug("registry " + base::quoted(to_.host) + " takes no chunks (" + describe(response) +
                   "): blobs go there whole");
   transfers_.remember_without_chunks(to_.host);
@@ -297,14 +269,11 @@ void BlobPut::chunk_refused(const HttpResponse& response) {
 }
 
 BlobPut::Refusal BlobPut::finish(std::stop_token stop) {
-  Call call = upload_request("PUT");
-  call.upload->target = with_query(std::move(call.upload->target), "digest", blob_.digest.str());
-  call.headers.add("Content-Type", "application/octet-stream");
+  Call call = close_upload(to_, *location_, blob_.digest, blob_.size);
   if (!in_chunks_) {
     call.open_body = [this] { return bytes_.open(0); };
     call.body_size = blob_.size;
   }
-  call.answer_timeout = kAnswerTime + std::chrono::seconds(blob_.size / kStoredBytesPerSecond);
   finishing_ = true;
   HttpResponse response = session_.send(call, std::move(stop));
   there_ = response.status == 201 || response.status == 204;
@@ -361,13 +330,6 @@ void BlobPut::forget() {
   stored_bytes_ = sent_bytes_ = 0;
   out_of_step_.reset();
   record_.remove();
-}
-
-Call BlobPut::upload_request(const char* method) const {
-  return {.method = method,
-          .repository = to_,
-          .upload = *location_,
-          .scopes = {scope_of(to_, Access::push)}};
 }
 
 /// The bytes behind what is stored, from the source that sent the last chunk if it stands there.

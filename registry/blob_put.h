@@ -11,9 +11,6 @@
 
 namespace strake::registry {
 
-/// The request that opens an upload to `to`.
-Call upload_call(const oci::Repository& to);
-
 /// One blob on its way to a repository, in as many requests as it takes.
 ///
 /// A small blob, and any blob where the registry knows no chunks, goes in one body ("monolithic"):
@@ -52,7 +49,6 @@ class BlobPut {
   void take_location(const HttpResponse& response, const std::string& requested,
                      std::stop_token stop);
   void forget();
-  Call upload_request(const char* method) const;
   std::unique_ptr<base::ByteSource> body();
   base::Error error_of(const HttpResponse& response) const;
 

@@ -7,6 +7,8 @@
 #include <thread>
 
 #include "layers/base/error.h"
+#include "layers/base/log.h"
+#include "layers/base/trace.h"
 #include "registry/transfer.h"
 
 namespace strake::registry {
@@ -17,6 +19,10 @@ using base::ErrorCode;
 
 /// Mounts that are tried before a blob is uploaded: each costs a round trip, most first ones work.
 constexpr std::size_t kMountAttempts = 3;
+
+/// Blobs that are uploaded while they are made, at once: the others of a client's streams are for
+/// what is finished.
+constexpr std::size_t kStreamsAtOnce = 3;
 
 /// Reports how much of a blob was read, at most once in each kStepBytes.
 class ReportingSource final : public base::ByteSource {
@@ -45,6 +51,17 @@ class ReportingSource final : public base::ByteSource {
   std::uint64_t done_, reported_;
 };
 
+/// A blob that is uploaded while it is made.
+struct Stream {
+  enum class Outcome { running, there, given_up };
+
+  explicit Stream(std::shared_ptr<const base::GrowingFile> a_blob) : blob(std::move(a_blob)) {}
+
+  const std::shared_ptr<const base::GrowingFile> blob;
+  Outcome outcome = Outcome::running;
+  std::optional<BlobUpload> finished;  // enqueued: waits for the outcome
+};
+
 }  // namespace
 
 struct BlobUploader::State {
@@ -53,6 +70,9 @@ struct BlobUploader::State {
 
   void work();
   void start_thread();
+  void add(BlobUpload upload);
+  void run_stream(Stream& stream);
+  bool await_stream(BlobUpload& upload);
   void push(const BlobUpload& upload, bool upload_anyway);
   void keep_unsent(const BlobUpload& upload, TransferState state);
   bool mount(const BlobUpload& upload, std::optional<UploadSession>& session);
@@ -75,13 +95,15 @@ struct BlobUploader::State {
   std::size_t idle = 0;
   bool closing = false;
   std::exception_ptr error;
-  std::vector<std::jthread> threads;  // joined before anything they use goes
+  std::vector<std::unique_ptr<Stream>> streams;
+  std::vector<std::jthread> threads, stream_threads;  // joined before anything they use goes
 
   // Whoever stops the build stops the uploads.
   std::stop_callback<std::function<void()>> outer{options.stop, [this] { stop.request_stop(); }};
 };
 
 void BlobUploader::State::work() {
+  base::name_trace_thread("upload");
   std::unique_lock lock(mutex);
   for (;;) {
     ++idle;
@@ -114,6 +136,7 @@ void BlobUploader::State::work() {
 
 void BlobUploader::State::push(const BlobUpload& upload, bool upload_anyway) {
   const oci::Descriptor& blob = upload.blob;
+  const base::TraceSpan span("upload", blob.digest.hex().substr(0, 12));
   try {
     if (!upload_anyway && client.has_blob(repository, blob.digest, stop.get_token())) {
       return keep_unsent(upload, TransferState::exists);
@@ -187,27 +210,74 @@ void BlobUploader::enqueue(BlobUpload upload) {
   State& state = *state_;
   const std::lock_guard lock(state.mutex);
   if (state.error || !state.seen.insert(upload.blob.digest).second) return;
-  state.queue.push_back(std::move(upload));
-  ++state.unfinished;
-  state.start_thread();
+  if (!state.await_stream(upload)) state.add(std::move(upload));
 }
 
-/// One more if there is more to do than the others can, and wakes them. The mutex is held.
+/// Queues it. The mutex is held, as in what follows.
+void BlobUploader::State::add(BlobUpload upload) {
+  queue.push_back(std::move(upload));
+  ++unfinished;
+  start_thread();
+}
+
+/// One more if there is more to do than the others can, and wakes them.
 void BlobUploader::State::start_thread() {
   const auto limit = static_cast<std::size_t>(std::max(options.parallel, 1));
   if (idle < queue.size() && threads.size() < limit) threads.emplace_back([this] { work(); });
   changed.notify_all();
 }
 
+void BlobUploader::stream(std::shared_ptr<const base::GrowingFile> blob) {
+  State& state = *state_;
+  const std::lock_guard lock(state.mutex);
+  const auto running =
+      std::count_if(state.streams.begin(), state.streams.end(),
+                    [](const auto& stream) { return stream->outcome == Stream::Outcome::running; });
+  if (state.error || static_cast<std::size_t>(running) >= kStreamsAtOnce) return;
+  state.streams.push_back(std::make_unique<Stream>(std::move(blob)));
+  state.stream_threads.emplace_back(
+      [&state, stream = state.streams.back().get()] { state.run_stream(*stream); });
+}
+
+void BlobUploader::State::run_stream(Stream& stream) {
+  base::name_trace_thread("upload");
+  const base::TraceSpan span("upload while it is made");
+  bool there = false;
+  try {
+    there = client.stream_blob(repository, *stream.blob, {}, stop.get_token());
+  } catch (const Error& e) {
+    base::log_debug(std::string("a streamed upload ended: ") + e.what());
+  }
+  const std::lock_guard lock(mutex);
+  stream.outcome = there ? Stream::Outcome::there : Stream::Outcome::given_up;
+  if (!stream.finished) return;
+  --unfinished;
+  if (!await_stream(*stream.finished)) add(*std::move(stream.finished));
+  changed.notify_all();
+}
+
+/// Whether a stream brings the blob to the registry, or has. If it does not in the end, the blob is
+/// queued.
+bool BlobUploader::State::await_stream(BlobUpload& upload) {
+  const auto found = std::find_if(streams.begin(), streams.end(), [&](const auto& stream) {
+    return stream->outcome != Stream::Outcome::given_up &&
+           stream->blob->progress().digest == upload.blob.digest;
+  });
+  if (found == streams.end()) return false;
+  if ((*found)->outcome == Stream::Outcome::running) {
+    ++unfinished;
+    (*found)->finished = std::move(upload);
+  } else {
+    report(upload.blob, TransferState::done, upload.blob.size);
+  }
+  return true;
+}
+
 void BlobUploader::upload_unsent() {
   {
     const std::lock_guard lock(state_->mutex);
     state_->upload_all = true;
-    for (BlobUpload& upload : std::exchange(state_->unsent, {})) {
-      state_->queue.push_back(std::move(upload));
-      ++state_->unfinished;
-      state_->start_thread();
-    }
+    for (BlobUpload& upload : std::exchange(state_->unsent, {})) state_->add(std::move(upload));
   }
   wait_all();
 }

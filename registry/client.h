@@ -14,6 +14,7 @@
 
 #include "layers/base/digest.h"
 #include "layers/base/fd.h"
+#include "layers/base/growing_file.h"
 #include "layers/base/stream.h"
 #include "layers/oci/descriptor.h"
 #include "layers/oci/manifest.h"
@@ -34,6 +35,9 @@ struct TransferSizes {
   std::uint64_t monolithic_bytes = 64 << 20;
   /// A chunk: below the 100 MB to which proxies cap bodies. More if the registry asks for more.
   std::uint64_t chunk_bytes = 64 << 20;
+  /// A blob that is uploaded while it is made goes in chunks of at least this, and not at all so if
+  /// it is smaller.
+  std::uint64_t streamed_bytes = 8 << 20;
   /// Blobs from this size on are downloaded in segments, some of which are fetched ahead on streams
   /// that nobody else wants.
   std::uint64_t ranged_bytes = 128 << 20;
@@ -184,6 +188,13 @@ class Client {
                 std::optional<UploadSession> session = std::nullopt, std::stop_token stop = {}) {
     put_blob(to, blob, BlobBytes{open}, std::move(session), std::move(stop));
   }
+
+  /// Uploads a blob while it is made, and returns soon after its end. True if the registry has it
+  /// then; false if it does not, for whatever reason, and nothing is left of the upload: then
+  /// put_blob() is to try. Small blobs are not for this: see TransferSizes::streamed_bytes.
+  /// `sent` is told how much was sent, often. Throws Error(cancelled) only.
+  bool stream_blob(const oci::Repository& to, const base::GrowingFile& blob,
+                   const std::function<void(std::uint64_t)>& sent = {}, std::stop_token stop = {});
 
   /// Stores exactly `bytes` under the reference's tag, or its digest if it has no tag, and checks
   /// that the registry computed the same digest. Blobs and manifests it names must be there.

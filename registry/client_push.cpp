@@ -3,31 +3,18 @@
 #include "layers/base/error.h"
 #include "layers/base/log.h"
 #include "registry/blob_put.h"
+#include "registry/blob_stream.h"
 #include "registry/client.h"
 #include "registry/registry_error.h"
 #include "registry/session.h"
 #include "registry/transfers.h"
+#include "registry/upload_calls.h"
 
 namespace strake::registry {
 namespace {
 
 using base::Error;
 using base::ErrorCode;
-
-/// Tells the registry that an upload will not be finished. It forgets them by itself some day, so
-/// whether this works does not matter.
-void cancel_upload(Session& session, const oci::Repository& repository, const Url& upload,
-                   std::stop_token stop) {
-  try {
-    session.send({.method = "DELETE",
-                  .repository = repository,
-                  .upload = upload,
-                  .scopes = {scope_of(repository, Access::push)}},
-                 std::move(stop));
-  } catch (const Error& e) {
-    base::log_debug(std::string("cannot cancel an upload: ") + e.what());
-  }
-}
 
 /// Whether the registry says that it stored this, or nothing.
 bool stored_as(const HttpResponse& response, const base::Digest& digest) {
@@ -64,7 +51,7 @@ Error stored_as_other(const std::string& what, const HttpResponse& response,
 }  // namespace
 
 void Client::check_push_permission(const oci::Repository& repository, std::stop_token stop) {
-  const Call call = upload_call(repository);
+  const Call call = open_upload(repository);
   const HttpResponse response = session_->send_with_retries(call, stop);
   if (response.status != 202) {
     throw push_error("cannot push to " + base::quoted(repository.str()), repository, response);
@@ -75,7 +62,7 @@ void Client::check_push_permission(const oci::Repository& repository, std::stop_
 
 MountResult Client::mount_blob(const oci::Repository& to, const oci::Repository& from,
                                const base::Digest& digest, std::stop_token stop) {
-  Call call = upload_call(to);
+  Call call = open_upload(to);
   call.target = with_query(call.target, "mount", digest.str());
   call.target = with_query(std::move(call.target), "from", from.path);
   call.scopes.push_back(scope_of(from, Access::pull));
@@ -95,6 +82,11 @@ void Client::put_blob(const oci::Repository& to, const oci::Descriptor& blob,
                       const BlobBytes& bytes, std::optional<UploadSession> session,
                       std::stop_token stop) {
   BlobPut(*session_, *transfers_, to, blob, bytes).run(session, std::move(stop));
+}
+
+bool Client::stream_blob(const oci::Repository& to, const base::GrowingFile& blob,
+                         const std::function<void(std::uint64_t)>& sent, std::stop_token stop) {
+  return BlobStream(*session_, *transfers_, to, blob, sent).run(std::move(stop));
 }
 
 ManifestReceipt Client::put_manifest(const oci::Reference& to, std::string_view bytes,

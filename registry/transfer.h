@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "layers/base/growing_file.h"
 #include "layers/oci/descriptor.h"
 #include "layers/oci/reference.h"
 #include "registry/client.h"
@@ -64,6 +65,11 @@ class BlobUploader {
   /// Returns at once. A digest that was enqueued before is ignored, and so is everything after the
   /// first error.
   void enqueue(BlobUpload upload);
+
+  /// Begins to upload a blob that is still being made. Returns at once; only a few are sent in this
+  /// way at a time, others are left to enqueue(), which is to be called for each blob when it is
+  /// finished (GrowingFile::finish() before): what arrived already is not sent again.
+  void stream(std::shared_ptr<const base::GrowingFile> blob);
 
   /// Blocks until all blobs enqueued so far are there; throws the first error, again each time.
   void wait_all();
