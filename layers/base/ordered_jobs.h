@@ -59,15 +59,21 @@ class OrderedJobs {
 
   /// Hands the slot of next() over.
   void submit() {
+    submit_unannounced();
+    // The pool may look at a job long after it was done, used again, or dropped: then it finds
+    // nothing to do, or does what is waiting in it by now.
+    pool_.submit([job = in_flight_.back(), shared = shared_] { shared->run_if_waiting(*job); });
+  }
+
+  /// The same, without waking a thread of the pool: for a last job, which this thread would only
+  /// wait for. It does it when the job is consumed.
+  void submit_unannounced() {
     next();
     {
       const std::lock_guard lock(shared_->mutex);
       filling_->state = State::waiting;
     }
     in_flight_.push_back(std::exchange(filling_, nullptr));
-    // The pool may look at a job long after it was done, used again, or dropped: then it finds
-    // nothing to do, or does what is waiting in it by now.
-    pool_.submit([job = in_flight_.back(), shared = shared_] { shared->run_if_waiting(*job); });
   }
 
   /// Consumes the oldest job. Precondition: in_flight() > 0.
