@@ -1,0 +1,78 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <mutex>
+#include <span>
+#include <thread>
+#include <vector>
+
+#include "layers/base/stream.h"
+
+namespace strake::base {
+
+/// A stream whose bytes are already in memory: they are handed out where they lie.
+struct PieceSource {
+  virtual ~PieceSource() = default;
+  /// The next bytes, of any number; none at the end. Valid until the next call.
+  virtual std::span<const std::byte> next_piece() = 0;
+};
+
+/// The pieces of a ByteSource, read by whoever asks for them.
+class BufferedPieces final : public PieceSource {
+ public:
+  explicit BufferedPieces(ByteSource& from) : from_(from), buffer_(kStreamBufferBytes) {}
+  std::span<const std::byte> next_piece() override {
+    return std::span(buffer_).first(from_.read(buffer_));
+  }
+
+ private:
+  ByteSource& from_;
+  std::vector<std::byte> buffer_;
+};
+
+/// The pieces of a ByteSource, read by a thread of its own before they are asked for: so that what
+/// makes the bytes and what uses them run at the same time. A stream of less than a piece costs no
+/// thread. What `from` throws comes out of next_piece() in place of the piece
+/// it was to be.
+class ReadAhead final : public PieceSource {
+ public:
+  static constexpr std::size_t kPieceBytes = kStreamBufferBytes;
+  /// Of which one is in use, and one is being filled.
+  static constexpr std::size_t kPieces = 6;
+
+  /// `name` is what the thread is called in a profile, a literal. Until the object is destroyed
+  /// `from` is nobody else's.
+  ReadAhead(ByteSource& from, const char* name) : from_(from), name_(name) {}
+  /// Waits for the read that is under way.
+  ~ReadAhead() override;
+
+  std::span<const std::byte> next_piece() override;
+
+ private:
+  struct Piece {
+    std::vector<std::byte> buffer;
+    std::size_t size_bytes = 0;
+  };
+
+  bool fill(Piece& piece);
+  void start();
+  void read_all(std::uint64_t number);
+
+  ByteSource& from_;
+  const char* name_;
+  std::vector<Piece> ring_;
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable changed_;
+  std::uint64_t filled_ = 0;    // pieces so far
+  std::uint64_t released_ = 0;  // of these, free to be filled again
+  bool ended_ = false;          // no more are filled
+  bool unwanted_ = false;       // none need be
+  std::exception_ptr error_;    // why it ended
+  std::uint64_t given_ = 0;     // to the reader, who alone uses it
+  std::thread thread_;
+};
+
+}  // namespace strake::base
