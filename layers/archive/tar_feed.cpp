@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "layers/archive/tar_block.h"
 #include "layers/base/error.h"
 #include "layers/base/fd.h"
 
@@ -15,15 +14,15 @@ constexpr std::size_t kHeaderKinds = 5;
 
 }  // namespace
 
-TarFeed::TarFeed(base::ByteSource& source, const Limits& limits)
+TarFeed::TarFeed(base::PieceSource& source, const Limits& limits)
     : source_(source),
       limit_bytes_(limits.uncompressed_bytes),
-      headers_limit_bytes_(kHeaderKinds * (limits.pax_header_bytes + 2 * kTarBlockBytes)),
-      buffer_(base::kStreamBufferBytes) {}
+      headers_limit_bytes_(kHeaderKinds * (limits.pax_header_bytes + 2 * kTarBlockBytes)) {}
 
 std::span<const std::byte> TarFeed::next_block() {
-  const std::span<const std::byte> block = buffered(kTarBlockBytes);
-  consume(block.size());
+  if (piece_.empty()) refill();
+  const std::span<const std::byte> block =
+      piece_.size() < kTarBlockBytes ? assembled_block() : take(kTarBlockBytes);
   if (keep_) {
     headers_.append(base::text_of(block));
     if (headers_.size() > headers_limit_bytes_)
@@ -34,17 +33,22 @@ std::span<const std::byte> TarFeed::next_block() {
   return block;
 }
 
+/// The next block from the ends of pieces.
+std::span<const std::byte> TarFeed::assembled_block() {
+  std::size_t size = 0;
+  while (size < block_.size() && (!piece_.empty() || refill())) {
+    const std::span<const std::byte> part = take(block_.size() - size);
+    std::memcpy(block_.data() + size, part.data(), part.size());
+    size += part.size();
+  }
+  return std::span(block_).first(size);
+}
+
 std::uint64_t TarFeed::skip(std::uint64_t count) {
   const std::uint64_t already = std::min(count, around_bytes_);
   around_bytes_ -= already;
   std::uint64_t done = already;
-  while (done < count) {
-    const std::span<const std::byte> bytes = buffered(1);
-    if (bytes.empty()) break;
-    const std::size_t step = std::min<std::uint64_t>(bytes.size(), count - done);
-    consume(step);
-    done += step;
-  }
+  while (done < count && (!piece_.empty() || refill())) done += take(count - done).size();
   return done;
 }
 
@@ -53,54 +57,33 @@ void TarFeed::forget_headers(std::size_t length) {
   headers_.erase(0, length);
 }
 
-std::size_t TarFeed::read_around(std::span<std::byte> buffer) {
-  std::size_t count = 0;
-  if (begin_ == end_ && buffer.size() >= buffer_.size()) {
-    count = source_.read(buffer);  // straight to the reader: no use for our copy
-    count_read(count);
-    position_ += count;
-  } else {
-    const std::span<const std::byte> bytes = buffered(1);
-    count = std::min(bytes.size(), buffer.size());
-    std::memcpy(buffer.data(), bytes.data(), count);
-    consume(count);
-  }
-  around_bytes_ += count;
-  return count;
+std::span<const std::byte> TarFeed::take_around(std::uint64_t most_bytes) {
+  if (piece_.empty() && !refill()) return {};
+  const std::span<const std::byte> bytes = take(most_bytes);
+  around_bytes_ += bytes.size();
+  return bytes;
 }
 
 void TarFeed::drain() {
-  while (!buffered(1).empty()) consume(end_ - begin_);
+  while (!piece_.empty() || refill()) take(piece_.size());
 }
 
-/// At least `wanted` bytes (a block or one byte), less at the end of the source; exactly a block if
-/// a block is wanted.
-std::span<const std::byte> TarFeed::buffered(std::size_t wanted) {
-  if (end_ - begin_ < wanted) {
-    std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
-    end_ -= begin_;
-    begin_ = 0;
-    while (end_ < wanted) {
-      const std::size_t count = source_.read(std::span(buffer_).subspan(end_));
-      if (count == 0) break;
-      count_read(count);
-      end_ += count;
-    }
-  }
-  const std::size_t available = end_ - begin_;
-  return {buffer_.data() + begin_, wanted > 1 ? std::min(wanted, available) : available};
-}
-
-void TarFeed::consume(std::size_t count) {
-  begin_ += count;
-  position_ += count;
-}
-
-void TarFeed::count_read(std::size_t count) {
-  read_bytes_ += count;
+/// False at the end of the source.
+bool TarFeed::refill() {
+  piece_ = source_.next_piece();
+  read_bytes_ += piece_.size();
   if (read_bytes_ > limit_bytes_)
     throw base::Error(base::ErrorCode::corrupt, "the tar is larger than the limit of " +
                                                     std::to_string(limit_bytes_) + " bytes");
+  return !piece_.empty();
+}
+
+std::span<const std::byte> TarFeed::take(std::uint64_t most_bytes) {
+  const std::span<const std::byte> bytes =
+      piece_.first(std::min<std::uint64_t>(piece_.size(), most_bytes));
+  piece_ = piece_.subspan(bytes.size());
+  position_ += bytes.size();
+  return bytes;
 }
 
 }  // namespace strake::layers

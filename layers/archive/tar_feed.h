@@ -1,29 +1,31 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "layers/archive/limits.h"
-#include "layers/base/stream.h"
+#include "layers/archive/tar_block.h"
+#include "layers/base/piece_source.h"
 
 namespace strake::layers {
 
 /// Stands between a tar's bytes and the parser of its headers. The parser pulls single blocks,
-/// which are kept until the headers of an entry are complete; file data is read around the parser,
-/// which later skips it unseen. Counts all bytes and throws Error(corrupt) above
+/// which are kept until the headers of an entry are complete; file data is taken around the parser,
+/// which later skips it unseen, and is not copied. Counts all bytes and throws Error(corrupt) above
 /// `limits.uncompressed_bytes`.
 class TarFeed {
  public:
-  TarFeed(base::ByteSource& source, const Limits& limits);
+  TarFeed(base::PieceSource& source, const Limits& limits);
 
   // For the parser.
-  /// The next block; less than a block at the end of the source, empty after it.
+  /// The next block, valid until the next call of any member; less than a block at the end of the
+  /// source, empty after it.
   std::span<const std::byte> next_block();
-  /// Passes over `count` bytes, those read around the parser first; returns less at the end.
+  /// Passes over `count` bytes, those taken around the parser first; returns less at the end.
   std::uint64_t skip(std::uint64_t count);
 
   // For the reader.
@@ -34,25 +36,26 @@ class TarFeed {
   /// beyond `length` to look ahead belongs to the headers that follow.
   std::string_view headers() const noexcept { return headers_; }
   void forget_headers(std::size_t length);
-  /// File data, past the parser. 0 at the end of the source.
-  std::size_t read_around(std::span<std::byte> buffer);
+  /// File data past the parser, at most `most_bytes`, as far as it lies in one piece. Valid as a
+  /// block is. Empty at the end of the source.
+  std::span<const std::byte> take_around(std::uint64_t most_bytes);
   void drain();
 
   std::uint64_t position() const noexcept { return position_; }
 
  private:
-  std::span<const std::byte> buffered(std::size_t wanted);
-  void consume(std::size_t count);
-  void count_read(std::size_t count);
+  bool refill();
+  std::span<const std::byte> take(std::uint64_t most_bytes);
+  std::span<const std::byte> assembled_block();
 
-  base::ByteSource& source_;
+  base::PieceSource& source_;
   const std::uint64_t limit_bytes_;
   const std::size_t headers_limit_bytes_;
-  std::vector<std::byte> buffer_;
-  std::size_t begin_ = 0, end_ = 0;  // unread part of buffer_
-  std::uint64_t read_bytes_ = 0;     // from source_
-  std::uint64_t position_ = 0;       // given to the parser, skipped or read around it
-  std::uint64_t around_bytes_ = 0;   // read around the parser and not yet skipped by it
+  std::span<const std::byte> piece_;             // what is left of the current one
+  std::array<std::byte, kTarBlockBytes> block_;  // one that lies in several
+  std::uint64_t read_bytes_ = 0;                 // from source_
+  std::uint64_t position_ = 0;                   // given to the parser, skipped or taken
+  std::uint64_t around_bytes_ = 0;               // taken, and not yet skipped by the parser
   bool keep_ = false;
   std::string headers_;
 };

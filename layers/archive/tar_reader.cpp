@@ -31,6 +31,7 @@ constexpr std::int64_t kMaxMtime = (std::int64_t{1} << 33) - 1;  // what a ustar
 constexpr std::int64_t kMaxId = 0xfffffffe;                      // -1 means "no change" to chown
 constexpr std::uint64_t kMaxMajor = (1U << 12) - 1;              // of Linux
 constexpr std::uint64_t kMaxMinor = (1U << 20) - 1;
+constexpr std::size_t kSparseBufferBytes = 64 * 1024;
 
 EntryType type_of(char flag) {
   switch (flag) {
@@ -93,7 +94,10 @@ struct timespec clamped_mtime(struct archive_entry* from) {
 
 class TarReader::Impl {
  public:
-  Impl(base::ByteSource& source, const Limits& limits)
+  Impl(std::unique_ptr<base::PieceSource> own, const Limits& limits) : Impl(*own, limits) {
+    own_source_ = std::move(own);
+  }
+  Impl(base::PieceSource& source, const Limits& limits)
       : limits_(limits), feed_(source, limits), data_(*this), archive_(archive_read_new()) {
     if (!archive_) throw Error(ErrorCode::system, "cannot read a tar: out of memory");
     archive_read_support_filter_none(archive_.get());
@@ -110,6 +114,7 @@ class TarReader::Impl {
 
   std::optional<TarEntry> next();
   std::size_t read_data(std::span<std::byte> buffer);
+  std::span<const std::byte> next_data();
   void drain_to_end() { feed_.drain(); }
   base::ByteSource& data() noexcept { return data_; }
   std::uint64_t dropped_xattrs() const noexcept { return dropped_xattrs_; }
@@ -130,11 +135,12 @@ class TarReader::Impl {
   TarEntry translate(const RawHeaders& raw, struct archive_entry* parsed);
   void begin_data(const RawHeaders& raw, struct archive_entry* parsed, TarEntry& entry);
   void take_xattrs(struct archive_entry* from, TarEntry& to);
-  std::size_t read_stored(std::span<std::byte> buffer);
+  std::span<const std::byte> next_stored(std::uint64_t most_bytes);
   std::size_t read_sparse(std::span<std::byte> buffer);
   bool next_segment();
 
   const Limits limits_;
+  std::unique_ptr<base::PieceSource> own_source_;
   TarFeed feed_;
   Data data_;
   std::unique_ptr<struct archive, FreeArchive> archive_;
@@ -152,6 +158,7 @@ class TarReader::Impl {
   std::span<const std::byte> segment_;  // of a sparse file: stored bytes not yet handed out
   std::uint64_t segment_at_ = 0;        // where they belong
   std::uint64_t position_ = 0;
+  std::vector<std::byte> sparse_buffer_;  // for next_data()
 };
 
 la_ssize_t TarReader::Impl::read_callback(struct archive*, void* self, const void** block) {
@@ -296,19 +303,37 @@ void TarReader::Impl::take_xattrs(struct archive_entry* from, TarEntry& to) {
 }
 
 std::size_t TarReader::Impl::read_data(std::span<std::byte> buffer) {
-  if (data_left_ == 0 || buffer.empty()) return 0;
   buffer = buffer.first(std::min<std::uint64_t>(buffer.size(), data_left_));
-  const std::size_t count = sparse_ ? read_sparse(buffer) : read_stored(buffer);
+  if (buffer.empty()) return 0;
+  std::size_t count = 0;
+  if (sparse_) {
+    count = read_sparse(buffer);
+  } else {
+    const std::span<const std::byte> bytes = next_stored(buffer.size());
+    count = bytes.size();
+    std::memcpy(buffer.data(), bytes.data(), count);
+  }
   data_left_ -= count;
   return count;
 }
 
-std::size_t TarReader::Impl::read_stored(std::span<std::byte> buffer) {
-  const std::size_t count = feed_.read_around(buffer);
-  if (count == 0)
+std::span<const std::byte> TarReader::Impl::next_data() {
+  if (sparse_) {
+    sparse_buffer_.resize(kSparseBufferBytes);
+    return std::span(sparse_buffer_).first(read_data(sparse_buffer_));
+  }
+  if (data_left_ == 0) return {};
+  const std::span<const std::byte> bytes = next_stored(data_left_);
+  data_left_ -= bytes.size();
+  return bytes;
+}
+
+std::span<const std::byte> TarReader::Impl::next_stored(std::uint64_t most_bytes) {
+  const std::span<const std::byte> bytes = feed_.take_around(most_bytes);
+  if (bytes.empty())
     throw Error(ErrorCode::corrupt, "the tar is truncated: " + base::quoted(path_) + " lacks " +
                                         std::to_string(data_left_) + " bytes");
-  return count;
+  return bytes;
 }
 
 std::size_t TarReader::Impl::read_sparse(std::span<std::byte> buffer) {
@@ -352,6 +377,8 @@ bool TarReader::Impl::next_segment() {
 }
 
 TarReader::TarReader(base::ByteSource& source, const Limits& limits)
+    : impl_(std::make_unique<Impl>(std::make_unique<base::BufferedPieces>(source), limits)) {}
+TarReader::TarReader(base::PieceSource& source, const Limits& limits)
     : impl_(std::make_unique<Impl>(source, limits)) {}
 TarReader::~TarReader() = default;
 
@@ -360,6 +387,9 @@ std::optional<TarEntry> TarReader::next() {
 }
 base::ByteSource& TarReader::data() {
   return impl_->data();
+}
+std::span<const std::byte> TarReader::next_data() {
+  return impl_->next_data();
 }
 void TarReader::drain_to_end() {
   impl_->drain_to_end();

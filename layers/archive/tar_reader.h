@@ -3,9 +3,11 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 
 #include "layers/archive/limits.h"
 #include "layers/archive/tar_entry.h"
+#include "layers/base/piece_source.h"
 #include "layers/base/stream.h"
 
 namespace strake::layers {
@@ -25,6 +27,7 @@ namespace strake::layers {
 class TarReader {
  public:
   explicit TarReader(base::ByteSource& source, const Limits& limits = {});
+  explicit TarReader(base::PieceSource& source, const Limits& limits = {});
   ~TarReader();
   TarReader(const TarReader&) = delete;
   TarReader& operator=(const TarReader&) = delete;
@@ -36,6 +39,9 @@ class TarReader {
   /// The data of the current entry, of exactly `size_bytes`. Holes of a sparse file read as zeros.
   /// Valid until the next call of next().
   base::ByteSource& data();
+  /// The same without a copy, piece by piece: some of the data that was not read yet, all of it
+  /// after enough calls, and nothing after that. Valid until the next call of any member.
+  std::span<const std::byte> next_data();
 
   /// Reads what `source` still has: padding, or anything else behind the end of the archive. A
   /// diffID covers these bytes too, so a caller that hashes `source` calls this before asking.

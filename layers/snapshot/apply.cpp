@@ -43,11 +43,9 @@ class LayerUnpacker {
         root_(root),
         maker_(options.xattrs, options.overlay_form),
         directories_(root, maker_, options.overlay_form,
-                     [this](std::string_view path) { note(path); }),
-        buffer_(base::kStreamBufferBytes) {}
+                     [this](std::string_view path) { note(path); }) {}
 
-  ApplyResult unpack(base::ByteSource& tar) {
-    TarReader reader(tar, options_.limits);
+  ApplyResult unpack(TarReader& reader) {
     while (std::optional<TarEntry> entry = reader.next()) {
       ++result_.entries;
       try {
@@ -71,7 +69,7 @@ class LayerUnpacker {
   void add(TarEntry& entry, TarReader& reader);
   void add_root(const TarEntry& entry);
   void add_file(const TarEntry& entry, const Directory& parent, const std::string& name,
-                base::ByteSource& content);
+                TarReader& content);
   void add_directory(const TarEntry& entry, const Directory& parent, const std::string& name);
   void add_hard_link(const TarEntry& entry, const Directory& parent, const std::string& name);
   void add_other(const TarEntry& entry, const Directory& parent, const std::string& name);
@@ -84,7 +82,6 @@ class LayerUnpacker {
   int root_;
   NodeMaker maker_;
   LayerDirectories directories_;
-  std::vector<std::byte> buffer_;
   /// What this layer brought; kept only where whiteouts remove things at once.
   std::unordered_set<std::string> made_;
   ApplyResult result_;
@@ -132,7 +129,7 @@ void LayerUnpacker::add(TarEntry& entry, TarReader& reader) {
   const Directory parent = *directories_.find(directory, Missing::make, entry.mtime);
   switch (entry.type) {
     case EntryType::file:
-      add_file(entry, parent, name, reader.data());
+      add_file(entry, parent, name, reader);
       break;
     case EntryType::directory:
       add_directory(entry, parent, name);
@@ -164,23 +161,18 @@ void LayerUnpacker::add_root(const TarEntry& entry) {
 }
 
 void LayerUnpacker::add_file(const TarEntry& entry, const Directory& parent,
-                             const std::string& name, base::ByteSource& content) {
-  FileDescriptor file = maker_.create_file(parent.fd, name);
+                             const std::string& name, TarReader& content) {
+  FileDescriptor file = maker_.create_file(parent.fd, name, entry);
   if (!file && errno == EEXIST) {
     // Never opened for writing: it may be a hard link to another file.
     directories_.clear(parent, name);
-    file = maker_.create_file(parent.fd, name);
+    file = maker_.create_file(parent.fd, name, entry);
   }
   if (!file) throw system_error(errno, "create", entry.path);
-  for (std::uint64_t left = entry.size_bytes; left > 0;) {
-    const auto piece = std::span(buffer_).first(std::min<std::uint64_t>(left, buffer_.size()));
-    const std::size_t count = base::read_full(content, piece);
-    if (count < piece.size()) throw Error(ErrorCode::corrupt, "the archive ends within a file");
+  for (auto piece = content.next_data(); !piece.empty(); piece = content.next_data())
     base::write_full(file.get(), piece, entry.path);
-    left -= count;
-  }
   result_.content_bytes += entry.size_bytes;
-  maker_.set_file_metadata(file.get(), entry);
+  maker_.finish_file(file.get(), entry);
 }
 
 void LayerUnpacker::add_directory(const TarEntry& entry, const Directory& parent,
@@ -310,7 +302,13 @@ void LayerUnpacker::remove_lower(const std::string& path) {
 }  // namespace
 
 ApplyResult apply_layer(base::ByteSource& tar, int root, const ApplyOptions& options) {
-  return LayerUnpacker(root, options).unpack(tar);
+  TarReader reader(tar, options.limits);
+  return LayerUnpacker(root, options).unpack(reader);
+}
+
+ApplyResult apply_layer(base::PieceSource& tar, int root, const ApplyOptions& options) {
+  TarReader reader(tar, options.limits);
+  return LayerUnpacker(root, options).unpack(reader);
 }
 
 }  // namespace strake::layers

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "layers/archive/limits.h"
+#include "layers/base/piece_source.h"
 #include "layers/base/stream.h"
 #include "layers/snapshot/xattr_policy.h"
 
@@ -40,5 +41,6 @@ struct ApplyResult {
 /// Throws Error(corrupt) for a malformed tar or entry, naming it; Error of the system call else.
 /// After an error `root` is half filled: throw it away.
 ApplyResult apply_layer(base::ByteSource& tar, int root, const ApplyOptions& options);
+ApplyResult apply_layer(base::PieceSource& tar, int root, const ApplyOptions& options);
 
 }  // namespace strake::layers

@@ -61,6 +61,24 @@ FileDescriptor NodeMaker::create_file(int parent, const std::string& name) const
   return FileDescriptor(::openat(parent, name.c_str(), kFlags, 0600));
 }
 
+FileDescriptor NodeMaker::create_file(int parent, const std::string& name, const TarEntry& entry) {
+  if (!needs_only_mode_and_time(entry)) return create_file(parent, name);
+  constexpr int kFlags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+  FileDescriptor file(::openat(parent, name.c_str(), kFlags, entry.mode));
+  Created& created = created_with(entry.mode);
+  if (!file || created != Created::untried) return file;
+  struct ::stat status;
+  if (::fstat(file.get(), &status) != 0) throw system_error(errno, "look at", entry.path);
+  created = (status.st_mode & 07777) == entry.mode ? Created::with_the_mode : Created::with_another;
+  return file;
+}
+
+/// With attributes or another owner it must stay writable, and nobody else's, until it has them.
+bool NodeMaker::needs_only_mode_and_time(const TarEntry& entry) const noexcept {
+  return fresh_tree_ && entry.uid == uid_ && entry.gid == gid_ && entry.xattrs.empty() &&
+         entry.mode <= 0777;
+}
+
 int NodeMaker::create_other(int parent, const std::string& name, const TarEntry& entry) const {
   int result = -1;
   switch (entry.type) {
@@ -119,6 +137,13 @@ void NodeMaker::set_file_metadata(int file, const TarEntry& entry) {
   set_owner(file, S_IFREG, entry);
   set_xattrs(file, entry);
   if (::fchmod(file, entry.mode) != 0) throw system_error(errno, "change the mode of", entry.path);
+  if (::futimens(file, Times(entry.mtime).values) != 0)
+    throw system_error(errno, "set the time of", entry.path);
+}
+
+void NodeMaker::finish_file(int file, const TarEntry& entry) {
+  if (!needs_only_mode_and_time(entry) || created_with(entry.mode) != Created::with_the_mode)
+    return set_file_metadata(file, entry);
   if (::futimens(file, Times(entry.mtime).values) != 0)
     throw system_error(errno, "set the time of", entry.path);
 }

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include <array>
 #include <cstdint>
 #include <string>
 
@@ -22,14 +23,20 @@ class NodeMaker {
   /// `fresh_tree`: all directories of the tree are made here, so that nothing inherits a group.
   NodeMaker(XattrNamespace xattrs, bool fresh_tree);
 
-  /// A new file open for reading and writing; empty with errno set on failure.
+  /// A new file open for reading and writing; empty with errno set on failure. It has mode 0600
+  /// until set_file_metadata().
   base::FileDescriptor create_file(int parent, const std::string& name) const noexcept;
+  /// The same for `entry`, with as much of its metadata as costs nothing; the rest comes with
+  /// finish_file().
+  base::FileDescriptor create_file(int parent, const std::string& name, const TarEntry& entry);
   /// A directory (0700 until finish_directory), symlink, FIFO or device. Returns 0 or errno. A
   /// device that this process may not make becomes an empty file that says so (kOwnerXattr).
   int create_other(int parent, const std::string& name, const TarEntry& entry) const;
 
   /// All metadata of a file that is written.
   void set_file_metadata(int file, const TarEntry& entry);
+  /// The same of a file that was created for this entry.
+  void finish_file(int file, const TarEntry& entry);
   /// Owner, mode and time of the regular file that the hard link `name` now leads to.
   void set_link_metadata(int parent, const std::string& name, const TarEntry& entry) const;
   /// All metadata of a symlink, FIFO or device.
@@ -49,11 +56,16 @@ class NodeMaker {
   void set_owner(int file, mode_t type, const TarEntry& entry) const;
   void give_owner(int file, mode_t type, const TarEntry& entry) const;
   void set_xattrs(int file, const TarEntry& entry);
+  /// What files get that are created with a mode: the umask and default ACLs have a say in it.
+  enum class Created : std::uint8_t { untried, with_the_mode, with_another };
+  Created& created_with(std::uint32_t mode) { return created_[mode & 0777]; }
+  bool needs_only_mode_and_time(const TarEntry& entry) const noexcept;
 
   XattrNamespace xattrs_;
   bool fresh_tree_;
   uid_t uid_;
   gid_t gid_;
+  std::array<Created, 01000> created_ = {};  // by mode
   std::uint64_t dropped_xattrs_ = 0;
 };
 

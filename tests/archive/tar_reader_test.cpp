@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <random>
 
 #include "layers/base/digest.h"
@@ -113,6 +114,54 @@ TEST(TarReader, SkipsDataThatNobodyRead) {
   EXPECT_EQ(all_of(reader.data()), "c");
   EXPECT_EQ(reader.next(), std::nullopt);
   EXPECT_EQ(reader.next(), std::nullopt);
+}
+
+/// Hands a tar out in pieces of `size` bytes, each in a place of its own.
+class SmallPieces final : public base::PieceSource {
+ public:
+  SmallPieces(std::string text, std::size_t size) : text_(std::move(text)), size_(size) {}
+  std::span<const std::byte> next_piece() override {
+    piece_ = text_.substr(0, size_);
+    text_.erase(0, size_);
+    return base::bytes_of(piece_);
+  }
+
+ private:
+  std::string text_, piece_;
+  std::size_t size_;
+};
+
+TEST(TarReader, ReadsTheSameHoweverTheTarIsCutIntoPieces) {
+  const std::string big(5'000, 'x'), long_name(300, 'n');
+  const std::string tar = TarBuilder()
+                              .directory("d")
+                              .file("d/big", big)
+                              .gnu_long_name("d/" + long_name.substr(0, 200))
+                              .file("short", "text")
+                              .pax({{"path", "d/p"}})
+                              .file("q", "")
+                              .file("last", "end")
+                              .str();
+  const std::vector<Read> whole = read_tar(tar);
+  ASSERT_EQ(whole.size(), 5U);
+  for (const std::size_t size : {1, 7, 511, 512, 513, 1000, 4096}) {
+    SmallPieces source(tar, size);
+    TarReader reader(source);
+    std::size_t count = 0;
+    while (const std::optional<TarEntry> entry = reader.next()) {
+      ASSERT_LT(count, whole.size());
+      EXPECT_EQ(entry->path, whole[count].entry.path) << size;
+      std::string data;
+      // Both ways of reading, one after the other.
+      std::array<std::byte, 100> beginning;
+      data += base::text_of(std::span(beginning).first(base::read_full(reader.data(), beginning)));
+      for (auto piece = reader.next_data(); !piece.empty(); piece = reader.next_data())
+        data += base::text_of(piece);
+      EXPECT_EQ(data, whole[count].data) << size;
+      ++count;
+    }
+    EXPECT_EQ(count, whole.size());
+  }
 }
 
 TEST(TarReader, EmptyArchiveHasNoEntries) {
