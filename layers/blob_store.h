@@ -3,13 +3,16 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <mutex>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "layers/base/digest.h"
 #include "layers/base/fd.h"
+#include "layers/base/growing_file.h"
 #include "layers/base/stream.h"
 #include "layers/oci/descriptor.h"
 #include "layers/store.h"
@@ -23,14 +26,18 @@ class BlobStore;
 class BlobWriter final : public base::ByteSink {
  public:
   BlobWriter(BlobWriter&&) noexcept = default;
-  BlobWriter& operator=(BlobWriter&&) noexcept = default;
+  ~BlobWriter() override;
 
   void write(std::span<const std::byte> bytes) override;
   std::uint64_t size_bytes() const noexcept { return size_bytes_; }
 
-  /// Makes the bytes durable and gives them their name. With `expected`, throws Error(corrupt)
-  /// unless digest and size are those. The media type of the result is `media_type`. Committing
-  /// what is there already is fine. Call once.
+  /// The bytes as others may read them while they are written. It is finished by commit(), and
+  /// abandoned by whatever else ends the writer.
+  std::shared_ptr<base::GrowingFile> growing();
+
+  /// Gives the bytes their name. With `expected`, throws Error(corrupt) unless digest and size are
+  /// those. The media type of the result is `media_type`. Committing what is there already is fine.
+  /// Call once.
   oci::Descriptor commit(std::string media_type, const oci::Descriptor* expected = nullptr);
 
  private:
@@ -41,20 +48,21 @@ class BlobWriter final : public base::ByteSink {
   void take_existing();
   void truncate();
   void publish(const base::Digest& digest);
+  int give_name(int directory, const std::string& path) const;
 
   const BlobStore* store_;
   base::FileDescriptor file_;
   std::filesystem::path name_;     // empty: the file has none (O_TMPFILE)
   base::TempDirectory directory_;  // what holds a named one that is not to stay
   base::Sha256 sha256_;
-  std::uint64_t size_bytes_ = 0, flushed_bytes_ = 0;
+  std::uint64_t size_bytes_ = 0;
+  std::shared_ptr<base::GrowingFile> growing_;  // shared with its readers
 };
 
 /// A download that survives interruption: its bytes stay in ingest/partial until they are whole.
 class PartialBlob final : public base::ByteSink {
  public:
   PartialBlob(PartialBlob&&) noexcept = default;
-  PartialBlob& operator=(PartialBlob&&) noexcept = default;
   ~PartialBlob() override;
 
   /// How much is there already; ask the server for the rest. (Hashing it again is done here.)
@@ -62,6 +70,8 @@ class PartialBlob final : public base::ByteSink {
   /// The digest of all of that.
   base::Digest digest() const { return writer_.sha256_.digest(); }
   void write(std::span<const std::byte> bytes) override { writer_.write(bytes); }
+  /// As BlobWriter::growing(). Who starts again abandons it first.
+  std::shared_ptr<base::GrowingFile> growing() { return writer_.growing(); }
   /// Starts again from nothing: the server would not resume, or what was kept is wrong.
   void restart();
   /// As BlobWriter::commit; on a mismatch the bytes are thrown away.
@@ -76,12 +86,19 @@ class PartialBlob final : public base::ByteSink {
   oci::Descriptor expected_;
 };
 
-/// Content-addressed files under blobs/sha256. Safe for several threads and processes.
+/// Content-addressed files under blobs. Safe for several threads and processes.
+///
+/// Nothing is synced to disk: a blob is kept under the id of the boot that it was written in, whole
+/// for as long as that boot runs. Under a later one whoever looks for it first reads it: what has
+/// the right digest was on the disk, and stays; what has not is removed, and counts as absent.
 class BlobStore {
  public:
   explicit BlobStore(const Store& store);
 
   bool contains(const base::Digest& digest) const { return size(digest).has_value(); }
+  /// Whether this object has written the blob, and so seen all its bytes: a reader whose
+  /// other end verifies them need not do so again.
+  bool wrote(const base::Digest& digest) const;
   /// The size in bytes; nullopt if the blob is not there.
   std::optional<std::uint64_t> size(const base::Digest& digest) const;
 
@@ -89,8 +106,8 @@ class BlobStore {
   /// digest turn out right. Throws Error(not_found) if it is absent; one of another size than
   /// `blob.size` is quarantined and counts as absent.
   std::unique_ptr<base::ByteSource> open(const oci::Descriptor& blob) const;
-  /// The bytes from `offset` on, unverified: to go on with an interrupted upload, whose other end
-  /// verifies the digest. Throws Error(not_found).
+  /// The bytes from `offset` on, unverified: for an upload that goes on, or of what this process
+  /// wrote, whose other end verifies the digest. Throws Error(not_found).
   std::unique_ptr<base::ByteSource> open_at(const oci::Descriptor& blob,
                                             std::uint64_t offset) const;
   /// The same as a file, at its beginning.
@@ -122,8 +139,20 @@ class BlobStore {
   friend class BlobWriter;
   friend class PartialBlob;
 
+  /// A blob's path below blobs/, and what is there.
+  struct Found {
+    std::string path;
+    std::uint64_t size_bytes = 0;
+  };
+  std::optional<Found> find(const base::Digest& digest) const;
+  std::optional<Found> look(const std::string& directory, const base::Digest& digest) const;
+  bool keep_from_earlier_boot(const base::Digest& digest) const;
+  std::vector<std::string> directories() const;
+
   const Store* store_;
-  base::FileDescriptor directory_;  // blobs/sha256
+  base::FileDescriptor directory_;  // blobs
+  mutable std::mutex mutex_;        // guards what follows
+  mutable std::set<base::Digest> written_;
 };
 
 }  // namespace strake::layers

@@ -121,7 +121,9 @@ bool same_ids(const ImageRecord& a, const ImageRecord& b) {
 }  // namespace
 
 void ImageStore::put(const ImageRecord& image) const {
-  base::write_file_atomically(file_of(*store_, image.reference), to_json(image).dump() + "\n");
+  // Not synced: the blobs that it names are not either.
+  base::write_file_atomically(file_of(*store_, image.reference), to_json(image).dump() + "\n", 0600,
+                              base::Durability::none);
 }
 
 std::optional<ImageRecord> ImageStore::find(std::string_view reference) const {

@@ -22,7 +22,8 @@ class CopiedRoots;
 /// The directory everything persistent lives in:
 ///
 ///     version                   the format of all below
-///     blobs/sha256/<hex>        configs, manifests, indexes, compressed layers; never changed
+///     blobs/<boot id>/<hex>     configs, manifests, indexes, compressed layers; never changed;
+///     blobs/sha256/<hex>        those that are known to be on the disk: see BlobStore
 ///     layers/<hex>/tree         a changeset unpacked in overlay form (<hex> of its DiffID)
 ///     layers/<hex>/layer.json   its tar size, the boot it was made under, its known blobs
 ///     images/<hex>              local images (<hex> of the name's digest)
@@ -52,7 +53,7 @@ class Store {
 
   const std::filesystem::path& root() const noexcept { return root_; }
   int root_fd() const noexcept { return directory_.get(); }
-  std::filesystem::path blobs() const { return root_ / "blobs" / "sha256"; }
+  std::filesystem::path blobs() const { return root_ / "blobs"; }
   std::filesystem::path layers() const { return root_ / "layers"; }
   std::filesystem::path images() const { return root_ / "images"; }
   std::filesystem::path cache() const { return root_ / "cache"; }

@@ -1,7 +1,13 @@
 #include "layers/blob_store.h"
 
 #include <gmock/gmock.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
+#include <array>
+#include <cstddef>
 #include <thread>
 
 #include "tests/snapshot/store_fixture.h"
@@ -14,14 +20,23 @@ namespace fs = std::filesystem;
 class Blobs : public test::StoreTest {
  protected:
   fs::path file_of(const base::Digest& digest) const {
-    return root() / "blobs/sha256" / digest.hex();
+    return root() / "blobs" / base::boot_id() / digest.hex();
+  }
+  /// What this boot wrote is now what an earlier one did.
+  void reboot() {
+    close();
+    fs::rename(root() / "blobs" / base::boot_id(), root() / "blobs" / "earlier");
+    open();
   }
   static std::string all(base::ByteSource& source) {
     return base::read_all(source, 1 << 24, "blob");
   }
+  static void replace(const fs::path& file, std::string_view text) {
+    fs::remove(file);
+    test::write_file(file, text);
+  }
   void overwrite(const base::Digest& digest, std::string_view text) {
-    fs::remove(file_of(digest));
-    test::write_file(file_of(digest), text);
+    replace(file_of(digest), text);
   }
   std::size_t quarantined() const {
     return static_cast<std::size_t>(
@@ -97,6 +112,7 @@ TEST_F(Blobs, WritingRepairsABlobOfTheWrongSize) {
 }
 
 TEST_F(Blobs, PlantedSymlinksAreNotFollowed) {
+  blobs().put("text", "");
   const base::Digest digest = base::Digest::of("secret");
   test::write_file(top() / "outside", "secret");
   fs::create_symlink(top() / "outside", file_of(digest));
@@ -177,6 +193,99 @@ TEST_F(Blobs, ProcessesMayPutTheSameBlobAtOnce) {
   for (test::Child& child : children) EXPECT_EQ(child.wait(), 0);
   EXPECT_EQ(blobs().list().size(), 1U);
   EXPECT_TRUE(blobs().contains(base::Digest::of(text)));
+}
+
+/// From now on every call that waits for the disk fails with EIO. False if that cannot be had.
+bool forbid_syncs() {
+  std::vector<sock_filter> filter = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr))};
+  for (const unsigned call : {SYS_fsync, SYS_fdatasync, SYS_syncfs, SYS_sync, SYS_sync_file_range})
+    filter.insert(filter.end(), {BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, call, 0, 1),
+                                 BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EIO)});
+  filter.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+  const sock_fprog program{static_cast<unsigned short>(filter.size()), filter.data()};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0 &&
+         ::fdatasync(STDERR_FILENO) != 0 && errno == EIO;
+}
+
+TEST_F(Blobs, StoringWaitsForNoDisk) {
+  test::Child child([&] {
+    open();
+    if (!forbid_syncs()) ::_exit(77);
+    const std::string text(20'000'000, 'x');
+    base::StringSource source(text);
+    blobs().put(source, "");
+    blobs().put("config", "");
+    PartialBlob download = blobs().resume({"", base::Digest::of("once"), 4});
+    download.write(base::bytes_of("once"));
+    download.commit();
+  });
+  const int status = child.wait();
+  if (status == 77) GTEST_SKIP() << "no seccomp here";
+  EXPECT_EQ(status, 0);
+  EXPECT_EQ(blobs().list().size(), 3U);
+}
+
+TEST_F(Blobs, ThoseOfAnEarlierBootAreKeptIfTheyReachedTheDisk) {
+  const oci::Descriptor blob = blobs().put("text", "");
+  reboot();
+  EXPECT_TRUE(blobs().contains(blob.digest));
+  EXPECT_EQ(all(*blobs().open(blob)), "text");
+  // It was read once, and need not be again.
+  EXPECT_TRUE(fs::exists(root() / "blobs/sha256" / blob.digest.hex()));
+  EXPECT_EQ(blobs().list().size(), 1U);
+  EXPECT_EQ(blobs().put("text", "").digest, blob.digest);
+  EXPECT_FALSE(fs::exists(file_of(blob.digest)));
+}
+
+TEST_F(Blobs, ThoseOfAnEarlierBootAreAbsentIfThePowerCutLostThem) {
+  const oci::Descriptor empty = blobs().put("short", ""), zeros = blobs().put("zeros", "");
+  reboot();
+  replace(root() / "blobs/earlier" / empty.digest.hex(), "");
+  replace(root() / "blobs/earlier" / zeros.digest.hex(), std::string(5, '\0'));
+  EXPECT_FALSE(blobs().contains(empty.digest));
+  EXPECT_THROW(blobs().open(zeros), base::Error);
+  EXPECT_EQ(quarantined(), 0U);  // nobody damaged them
+  EXPECT_TRUE(blobs().list().empty());
+  blobs().put("zeros", "");
+  EXPECT_EQ(all(*blobs().open(zeros)), "zeros");
+}
+
+TEST_F(Blobs, ThoseOfAnEarlierBootCanBePruned) {
+  const oci::Descriptor a = blobs().put("a", ""), b = blobs().put("bb", "");
+  reboot();
+  EXPECT_EQ(blobs().list().size(), 2U);
+  blobs().remove(a.digest);
+  EXPECT_EQ(blobs().list().size(), 1U);
+  blobs().remove(b.digest);
+  EXPECT_FALSE(fs::exists(root() / "blobs/earlier"));
+}
+
+TEST_F(Blobs, CanBeReadWhileTheyAreWritten) {
+  BlobWriter writer = blobs().writer();
+  writer.write(base::bytes_of("012"));
+  const std::shared_ptr<base::GrowingFile> growing = writer.growing();
+  EXPECT_EQ(growing->progress().size_bytes, 3U);
+  writer.write(base::bytes_of("345"));
+  std::array<std::byte, 10> buffer{};
+  EXPECT_EQ(growing->read_at(1, buffer), 5U);
+  EXPECT_EQ(base::text_of(buffer).substr(0, 5), "12345");
+  const oci::Descriptor blob = writer.commit("");
+  EXPECT_EQ(growing->progress().state, base::GrowingFile::State::finished);
+  EXPECT_EQ(growing->progress().digest, blob.digest);
+  EXPECT_TRUE(blobs().wrote(blob.digest));
+}
+
+TEST_F(Blobs, ReadersOfADroppedOneAreTold) {
+  std::shared_ptr<base::GrowingFile> growing;
+  {
+    BlobWriter writer = blobs().writer();
+    growing = writer.growing();
+    const BlobWriter moved = std::move(writer);
+    EXPECT_EQ(growing->progress().state, base::GrowingFile::State::growing);
+  }
+  EXPECT_EQ(growing->progress().state, base::GrowingFile::State::abandoned);
 }
 
 TEST_F(Blobs, ListAndRemove) {

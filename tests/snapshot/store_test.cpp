@@ -29,7 +29,7 @@ TEST_F(StoreOpen, MakesThePrivateLayout) {
        {store().blobs(), store().layers(), store().images(), store().cache(), store().memo(),
         store().mounts(), store().ingest(), store().locks(), store().quarantine()})
     EXPECT_TRUE(fs::is_directory(path)) << path;
-  EXPECT_TRUE(fs::is_empty(store().blobs()));
+  EXPECT_TRUE(fs::is_empty(store().blobs() / "sha256"));
 }
 
 TEST_F(StoreOpen, TakesNoTreesOfOtherOwners) {
