@@ -1,110 +1,85 @@
 #include "layers/archive/block_compressor.h"
 
 #include <algorithm>
-#include <condition_variable>
-#include <exception>
-#include <mutex>
+#include <atomic>
 #include <utility>
 
+#include "layers/base/trace.h"
+
 namespace strake::layers {
+namespace {
 
-/// A block on its way: filled by the sink, compressed by whoever claims it first.
-struct BlockCompressor::Job {
-  enum class State { waiting, claimed, done };
+/// What blocks of all compressors may take, for each thread that works on them.
+constexpr std::size_t kAllowedBytesPerThread = 12 << 20;
 
-  bool claim() {
-    const std::lock_guard lock(mutex);
-    if (state != State::waiting) return false;
-    state = State::claimed;
-    return true;
-  }
+/// What they do take.
+std::atomic<std::size_t> bytes_in_memory{0};
 
-  void run(const CompressBlock& compress) {
-    std::exception_ptr failure;
-    try {
-      compress(input, output);
-    } catch (...) {  // the edge of a thread: wait() throws it in the sink's
-      failure = std::current_exception();
-    }
-    const std::lock_guard lock(mutex);
-    error = failure;
-    state = State::done;
-    changed.notify_all();
-  }
+/// Keeps the threads of `pool` busy while results are written and the next block is filled.
+std::size_t window(const base::WorkerPool& pool) {
+  return pool.size() + 2;
+}
 
-  void wait() {
-    std::unique_lock lock(mutex);
-    changed.wait(lock, [this] { return state == State::done; });
-    if (error) std::rethrow_exception(error);
-  }
+}  // namespace
 
-  std::vector<std::byte> input, output;
-  std::mutex mutex;  // guards what follows
-  std::condition_variable changed;
-  State state = State::waiting;
-  std::exception_ptr error;
-};
-
-BlockCompressor::BlockCompressor(CompressBlock compress, std::size_t block_bytes,
-                                 base::ByteSink& out, base::WorkerPool& pool)
-    : compress_(std::make_shared<const CompressBlock>(std::move(compress))),
-      block_bytes_(block_bytes),
-      max_in_flight_(2 * pool.size()),
+BlockCompressor::BlockCompressor(BlockFormat format, base::ByteSink& out, base::WorkerPool& pool)
+    : format_(std::move(format)),
       out_(out),
-      pool_(pool) {}
+      pool_(pool),
+      jobs_(
+          [this](Block& block) {
+            base::TraceSpan span("compress");
+            block.output_bytes =
+                format_.compress(block.input, std::span(block.output.get(), format_.bound_bytes));
+            span.add_bytes(block.input.size());
+          },
+          [this](Block& block) {
+            out_.write(std::span(block.output.get(), block.output_bytes));
+            block.input.clear();
+          },
+          window(pool), pool) {}
 
 BlockCompressor::~BlockCompressor() {
-  for (const std::shared_ptr<Job>& job : in_flight_) job->claim();  // nobody need begin it
+  bytes_in_memory -= blocks_ * memory_of_a_block();
 }
 
 void BlockCompressor::write(std::span<const std::byte> bytes) {
+  empty_ = empty_ && bytes.empty();
   while (!bytes.empty()) {
-    if (!filling_) filling_ = fresh_job();
+    if (filling_ == nullptr) filling_ = &take_block();
     std::vector<std::byte>& input = filling_->input;
-    const std::size_t count = std::min(bytes.size(), block_bytes_ - input.size());
+    const std::size_t count = std::min(bytes.size(), format_.block_bytes - input.size());
     input.insert(input.end(), bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(count));
     bytes = bytes.subspan(count);
-    if (input.size() == block_bytes_) submit();
+    if (input.size() < format_.block_bytes) continue;
+    jobs_.submit();
+    filling_ = nullptr;
   }
 }
 
 void BlockCompressor::finish() {
-  const bool nothing_written = in_flight_.empty() && spare_.empty() && !filling_;
-  if (nothing_written) filling_ = fresh_job();
-  if (filling_) submit();
-  while (!in_flight_.empty()) write_oldest();
+  if (empty_) filling_ = &take_block();
+  // This thread has nothing better to do than the last block.
+  if (filling_ != nullptr) jobs_.submit_unannounced();
+  filling_ = nullptr;
+  jobs_.finish();
 }
 
-void BlockCompressor::submit() {
-  in_flight_.push_back(std::exchange(filling_, nullptr));
-  pool_.submit([job = in_flight_.back(), compress = compress_] {
-    if (job->claim()) job->run(*compress);
-  });
-  while (in_flight_.size() >= max_in_flight_) write_oldest();
-}
-
-void BlockCompressor::write_oldest() {
-  const std::shared_ptr<Job> job = std::move(in_flight_.front());
-  in_flight_.pop_front();
-  if (job->claim()) job->run(*compress_);
-  job->wait();
-  out_.write(job->output);
-  spare_.push_back(job);
-}
-
-std::shared_ptr<BlockCompressor::Job> BlockCompressor::fresh_job() {
-  // A pool's thread may still hold a spare job for the moment in which it sees that it came too
-  // late: a fresh Job takes the buffers only.
-  auto job = std::make_shared<Job>();
-  if (!spare_.empty()) {
-    job->input.swap(spare_.back()->input);
-    job->output.swap(spare_.back()->output);
-    spare_.pop_back();
-    job->input.clear();
-    job->output.clear();
+/// The first is always had; for another where memory is short the oldest must be done.
+BlockCompressor::Block& BlockCompressor::take_block() {
+  const bool all_in_flight = jobs_.in_flight() == blocks_;
+  const std::size_t allowed = kAllowedBytesPerThread * pool_.size();
+  if (all_in_flight && blocks_ > 0 && bytes_in_memory + memory_of_a_block() > allowed)
+    jobs_.consume_oldest();
+  Block& block = jobs_.next();
+  if (!block.output) {
+    block.input.reserve(format_.block_bytes);
+    // Not value-initialised: megabytes of zeros that nobody reads.
+    block.output.reset(new std::byte[format_.bound_bytes]);
+    bytes_in_memory += memory_of_a_block();
+    ++blocks_;
   }
-  job->input.reserve(block_bytes_);
-  return job;
+  return block;
 }
 
 }  // namespace strake::layers

@@ -1,30 +1,33 @@
 #pragma once
 
 #include <cstddef>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "layers/archive/compression.h"
+#include "layers/base/ordered_jobs.h"
 
 namespace strake::layers {
 
-/// Compresses one block of input into one complete member or frame, appended to `to`. Pure, and
-/// called from several threads at once: the same input makes the same bytes.
-using CompressBlock =
-    std::function<void(std::span<const std::byte> block, std::vector<std::byte>& to)>;
+/// How one block of input becomes one complete member or frame of output.
+struct BlockFormat {
+  std::size_t block_bytes = 0;
+  std::size_t bound_bytes = 0;  // of what `compress` makes of a block
+  /// Writes into `room`, of `bound_bytes`, and returns how much. Pure, and called from several
+  /// threads at once: the same input makes the same bytes.
+  std::function<std::size_t(std::span<const std::byte> block, std::span<std::byte> room)> compress;
+};
 
-/// Cuts its input into blocks of `block_bytes`, compresses them on the threads of `pool`, and
-/// writes the results to `out` in the order of the input. Empty input makes one empty block.
+/// Cuts its input into blocks, compresses them on the threads of `pool`, and writes the results to
+/// `out` in the order of the input. Empty input makes one empty block.
 ///
-/// A thread that waits for the oldest block compresses it itself if no other began yet. So work
-/// goes on even if all threads of `pool` are busy, or are waiting for this very sink.
+/// How many blocks it has in memory depends on how many other compressors there are: all of this
+/// process share one allowance, beyond which each has one block.
 class BlockCompressor final : public CompressingSink {
  public:
-  BlockCompressor(CompressBlock compress, std::size_t block_bytes, base::ByteSink& out,
-                  base::WorkerPool& pool);
+  BlockCompressor(BlockFormat format, base::ByteSink& out, base::WorkerPool& pool);
   /// Without finish(): drops what was not yet written.
   ~BlockCompressor() override;
 
@@ -32,20 +35,23 @@ class BlockCompressor final : public CompressingSink {
   void finish() override;
 
  private:
-  struct Job;
+  /// Its buffers are made when it is first filled, and used again.
+  struct Block {
+    std::vector<std::byte> input;
+    std::unique_ptr<std::byte[]> output;
+    std::size_t output_bytes = 0;
+  };
 
-  void submit();
-  void write_oldest();
-  std::shared_ptr<Job> fresh_job();
+  Block& take_block();
+  std::size_t memory_of_a_block() const { return format_.block_bytes + format_.bound_bytes; }
 
-  const std::shared_ptr<const CompressBlock> compress_;  // shared with jobs that outlive us
-  const std::size_t block_bytes_;
-  const std::size_t max_in_flight_;
+  const BlockFormat format_;
   base::ByteSink& out_;
   base::WorkerPool& pool_;
-  std::shared_ptr<Job> filling_;
-  std::deque<std::shared_ptr<Job>> in_flight_;  // oldest first
-  std::vector<std::shared_ptr<Job>> spare_;     // their buffers are used again
+  base::OrderedJobs<Block> jobs_;
+  std::size_t blocks_ = 0;    // in memory
+  Block* filling_ = nullptr;  // of jobs_
+  bool empty_ = true;         // nothing was written
 };
 
 }  // namespace strake::layers

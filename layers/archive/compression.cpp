@@ -152,17 +152,20 @@ std::unique_ptr<CompressingSink> make_compressor(oci::Compression compression,
     case oci::Compression::gzip:
       check_level(level, 9, "gzip");
       return std::make_unique<BlockCompressor>(
-          [level](std::span<const std::byte> block, std::vector<std::byte>& to) {
-            append_gzip_member(block, level, to);
-          },
-          kGzipBlockBytes, out, pool);
+          BlockFormat{kGzipBlockBytes, gzip_member_bound(kGzipBlockBytes),
+                      [level](std::span<const std::byte> block, std::span<std::byte> room) {
+                        return write_gzip_member(block, level, room);
+                      }},
+          out, pool);
     case oci::Compression::zstd:
       check_level(level, kZstdMaxLevel, "zstd");
       return std::make_unique<BlockCompressor>(
-          [level](std::span<const std::byte> block, std::vector<std::byte>& to) {
-            append_zstd_frame(block, level.value_or(kZstdDefaultLevel), to);
-          },
-          kZstdBlockBytes, out, pool);
+          BlockFormat{kZstdBlockBytes, zstd_frame_bound(kZstdBlockBytes),
+                      [level = level.value_or(kZstdDefaultLevel)](std::span<const std::byte> block,
+                                                                  std::span<std::byte> room) {
+                        return write_zstd_frame(block, level, room);
+                      }},
+          out, pool);
   }
   return std::make_unique<PassThrough>(out);
 }

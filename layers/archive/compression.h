@@ -34,7 +34,7 @@ struct CompressingSink : base::ByteSink {
 /// Compresses to `out` with blocks over the threads of `pool`; the bytes depend on `level` and the
 /// input only, never on the threads or on how the input was cut into writes. `out` is called in the
 /// thread that calls write() and finish(), which takes part in the work and so may be a thread of
-/// `pool` itself. About two blocks a thread are in memory.
+/// `pool` itself. What all compressors of a process have in memory is bounded, by 12 MiB a thread.
 ///
 /// gzip: a chain of members of 1 MiB of input each (RFC 1952, 2.2). Level 1-9; without one, each
 /// block gets what its content deserves. zstd: a chain of frames of 4 MiB, each with its content

@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <optional>
 #include <span>
-#include <vector>
 
 namespace strake::layers {
 
@@ -13,16 +12,20 @@ inline constexpr std::size_t kGzipBlockBytes = 1 << 20;
 enum class GzipEffort {
   store,   // noise: compressed or encrypted already
   fast,    // nearly noise: little can be gained
-  medium,  // binaries: more work gains little
-  strong,  // text: more work gains much
+  medium,  // binaries: more work gains less than it costs
+  strong,  // text
 };
 
 /// Guesses from samples of the content what compressing it would gain.
 GzipEffort gzip_effort(std::span<const std::byte> block);
 
-/// Appends one gzip member (RFC 1952) that holds `block` to `to`; mtime 0, no name, OS unknown.
-/// `level` is 1-9, or nullopt for what gzip_effort() says. Never longer than the block stored.
-void append_gzip_member(std::span<const std::byte> block, std::optional<int> level,
-                        std::vector<std::byte>& to);
+/// The most bytes that a member of `block_bytes` may take: those of the block stored.
+std::size_t gzip_member_bound(std::size_t block_bytes);
+
+/// Writes one gzip member (RFC 1952) that holds `block` to `room`, which has the bound's size at
+/// least; mtime 0, no name, OS unknown. `level` is 1-9, or nullopt for what gzip_effort() says.
+/// Returns its length.
+std::size_t write_gzip_member(std::span<const std::byte> block, std::optional<int> level,
+                              std::span<std::byte> room);
 
 }  // namespace strake::layers

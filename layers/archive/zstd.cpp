@@ -48,18 +48,23 @@ class Unzstd final : public base::ByteSource {
 
 }  // namespace
 
-void append_zstd_frame(std::span<const std::byte> block, int level, std::vector<std::byte>& to) {
-  const std::unique_ptr<ZSTD_CCtx, FreeContext> context(ZSTD_createCCtx());
+std::size_t zstd_frame_bound(std::size_t block_bytes) {
+  return ZSTD_compressBound(block_bytes);
+}
+
+std::size_t write_zstd_frame(std::span<const std::byte> block, int level,
+                             std::span<std::byte> room) {
+  // One a thread: its tables are megabytes, and a fresh one would have to be paged in each time.
+  thread_local const std::unique_ptr<ZSTD_CCtx, FreeContext> context(ZSTD_createCCtx());
   if (!context) throw Error(ErrorCode::system, "cannot compress: out of memory");
+  ZSTD_CCtx_reset(context.get(), ZSTD_reset_session_and_parameters);
   ZSTD_CCtx_setParameter(context.get(), ZSTD_c_compressionLevel, level);
   ZSTD_CCtx_setParameter(context.get(), ZSTD_c_checksumFlag, 1);
-  const std::size_t start = to.size();
-  to.resize(start + ZSTD_compressBound(block.size()));
-  const std::size_t size = ZSTD_compress2(context.get(), to.data() + start, to.size() - start,
-                                          block.data(), block.size());
+  const std::size_t size =
+      ZSTD_compress2(context.get(), room.data(), room.size(), block.data(), block.size());
   if (ZSTD_isError(size) != 0)
     throw Error(ErrorCode::system, std::string("cannot compress: ") + ZSTD_getErrorName(size));
-  to.resize(start + size);
+  return size;
 }
 
 std::unique_ptr<base::ByteSource> make_unzstd(std::unique_ptr<base::ByteSource> from,

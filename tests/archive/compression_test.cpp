@@ -72,6 +72,13 @@ std::string decompressed(std::string bytes, ArchiveCompression how, const Limits
   return std::move(out.text);
 }
 
+std::string gzip_member(std::string_view text) {
+  std::string member(gzip_member_bound(text.size()), 'x');
+  member.resize(
+      write_gzip_member(base::bytes_of(text), {}, std::as_writable_bytes(std::span(member))));
+  return member;
+}
+
 /// The message of the Error(corrupt) of decompressing; "" if there is none.
 std::string refusal(const std::string& bytes, ArchiveCompression how, const Limits& limits = {}) {
   try {
@@ -164,11 +171,10 @@ TEST(Compression, GzipHeadersWithNamesAreRead) {
 }
 
 TEST(Compression, AThousandSmallMembersAreOneStream) {
-  std::vector<std::byte> member;
-  append_gzip_member(base::bytes_of("0123456789"), {}, member);
+  const std::string member = gzip_member("0123456789");
   std::string chain, want;
   for (int i = 0; i < 1000; ++i) {
-    chain += base::text_of(member);
+    chain += member;
     want += "0123456789";
   }
   EXPECT_EQ(decompressed(chain, ArchiveCompression::gzip), want);
@@ -202,9 +208,7 @@ TEST(Compression, GzipChecksumIsVerified) {
 }
 
 TEST(Compression, GzipMembersHaveNoTimeAndNoName) {
-  std::vector<std::byte> member;
-  append_gzip_member(base::bytes_of(""), {}, member);
-  EXPECT_EQ(base::text_of(member),
+  EXPECT_EQ(gzip_member(""),
             std::string_view("\x1f\x8b\x08\0\0\0\0\0\0\xff"  // header
                              "\x01\0\0\xff\xff"              // an empty stored block
                              "\0\0\0\0\0\0\0\0",             // checksum and size
@@ -219,6 +223,14 @@ TEST(Compression, EffortFollowsTheContent) {
   EXPECT_EQ(effort(prose(1 << 20)), GzipEffort::strong);
   EXPECT_EQ(effort(std::string(1 << 20, '\0')), GzipEffort::strong);
   EXPECT_EQ(effort(""), GzipEffort::strong);
+  // Files of a few kilobytes and tar's padding after each: what is in them counts.
+  const auto padded = [](const auto& file) {
+    std::string block;
+    while (block.size() < 1 << 20) block += file(1500) + std::string(8692, '\0');
+    return block;
+  };
+  EXPECT_EQ(effort(padded(prose)), GzipEffort::strong);
+  EXPECT_EQ(effort(padded(machine_code)), GzipEffort::medium);
 }
 
 TEST(Compression, SkippableZstdFramesAreSkipped) {
