@@ -7,7 +7,7 @@ build_packages="g++ cmake ninja-build pkg-config libarchive-dev libssl-dev libcu
 example_packages="docker-registry mmdebstrap qemu-user-static"
 test_packages="libgtest-dev libgmock-dev docker-registry skopeo umoci qemu-user-static busybox-static
   mmdebstrap python3 zstd gzip bzip2 xz-utils tar apache2-utils procps openssl curl git file openssh-client uidmap
-  passt slirp4netns"
+  passt slirp4netns strace"
 fuzz_packages="clang libclang-rt-14-dev"
 
 install_packages() {
