@@ -190,7 +190,8 @@ class Registry:
             layer = self.put_blob(repository, gzip.compress(content, 6, mtime=0))
             config = self.put_blob(repository, json.dumps(
                 {"architecture": architecture, "os": "linux", "config": {},
-                 "rootfs": {"type": "layers", "diff_ids": [diff_id]}}).encode())
+                 "rootfs": {"type": "layers", "diff_ids": [diff_id]},
+                 "history": [{"created_by": "a root file system"}]}).encode())
             kind = "application/vnd.oci.image."
             manifest = {"schemaVersion": 2, "mediaType": MANIFEST,
                         "config": {"mediaType": kind + "config.v1+json", **config},

@@ -42,4 +42,4 @@ printf 'FROM localhost/busybox\nRUN echo two > /two\n' >app/Dockerfile
 refused 3 "a profile that cannot be written" "no/such/trace.json" \
   "$strake" build --profile=no/such/trace.json -t app app
 lacks "ends the build before it begins" "$(cat err)" "RUN"
-refused 3 "a directory is no place for it" "app" "$strake" build --profile=app -t app app
+refused 6 "a directory is no place for it" "app" "$strake" build --profile=app -t app app
