@@ -203,10 +203,20 @@ class Build {
       const auto [p, s] = items[item];
       const base::TraceSpan span("step", plans_[p].steps[s].title);
       if (publisher_) publisher_->check_permissions();
-      finish(item, runner.execute(plans_[p], plans_[p].steps[s], results_[p]));
+      const BlobStarter start_blob = published_[p][s] ? blob_starter() : nullptr;
+      finish(item, runner.execute(plans_[p], plans_[p].steps[s], results_[p], start_blob));
     };
     const std::size_t jobs = request_.jobs > 0 ? request_.jobs : base::usable_processors();
     run_schedule(inputs, jobs, probe, run_item, stop_);
+  }
+
+  /// How the blob of a layer of the image is made while the layer is; nothing if no output has it.
+  BlobStarter blob_starter() {
+    if (publisher_) return [this] { return publisher_->start_blob(); };
+    const bool archived = std::ranges::any_of(
+        outputs(), [](const OutputSpec& output) { return output.kind == OutputSpec::Kind::oci; });
+    if (!archived) return nullptr;
+    return [this] { return std::make_unique<LayerBlobBuilder>(blob_options(), machine_); };
   }
 
   /// The steps whose layers end up in the image.

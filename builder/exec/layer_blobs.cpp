@@ -1,9 +1,7 @@
 #include "builder/exec/layer_blobs.h"
 
-#include "layers/archive/compression.h"
 #include "layers/base/error.h"
 #include "layers/base/worker_pool.h"
-#include "layers/blob_store.h"
 #include "layers/layer_store.h"
 #include "layers/store.h"
 
@@ -33,27 +31,41 @@ std::optional<oci::Descriptor> known_blob(const base::DiffId& layer, const BlobO
   return pulled;
 }
 
-oci::Descriptor compress(const base::DiffId& layer, const BlobOptions& options, Machine& machine) {
-  layers::BlobWriter writer = machine.blobs.writer();
-  const auto compressor = layers::make_compressor(options.compression, options.level, writer,
-                                                  base::WorkerPool::shared());
-  machine.layers.write_tar(layer, *compressor);
-  compressor->finish();
-  const oci::Descriptor blob =
-      writer.commit(std::string(oci::layer_media_type(options.compression)));
-  machine.layers.add_blob(layer, blob);
-  return blob;
+/// Two outputs, or two processes, may want the same layer: one stores it, the other finds it.
+base::FileLock lock_blob_of(const base::DiffId& layer, Machine& machine) {
+  return machine.store.lock("blob-" + layer.digest.hex());
 }
 
 }  // namespace
 
-oci::Descriptor layer_blob(const base::DiffId& layer, const BlobOptions& options,
-                           Machine& machine) {
+LayerBlobBuilder::LayerBlobBuilder(const BlobOptions& options, Machine& machine)
+    : options_(options),
+      machine_(machine),
+      writer_(machine.blobs.writer()),
+      compressor_(layers::make_compressor(options.compression, options.level, writer_,
+                                          base::WorkerPool::shared())) {}
+
+void LayerBlobBuilder::commit(const base::DiffId& layer) {
+  const base::FileLock lock = lock_blob_of(layer, machine_);
+  if (!known_blob(layer, options_, machine_)) store(layer);
+}
+
+oci::Descriptor LayerBlobBuilder::store(const base::DiffId& layer) {
+  compressor_->finish();
+  oci::Descriptor blob = writer_.commit(std::string(oci::layer_media_type(options_.compression)));
+  machine_.layers.add_blob(layer, blob);
+  return blob;
+}
+
+oci::Descriptor layer_blob(const base::DiffId& layer, const BlobOptions& options, Machine& machine,
+                           const std::function<void(LayerBlobBuilder&)>& started) {
   if (const auto known = known_blob(layer, options, machine)) return *known;
-  // Two outputs, or two processes, may want the same layer: one compresses, the other finds it.
-  const base::FileLock lock = machine.store.lock("blob-" + layer.digest.hex());
+  const base::FileLock lock = lock_blob_of(layer, machine);
   if (const auto known = known_blob(layer, options, machine)) return *known;
-  return compress(layer, options, machine);
+  LayerBlobBuilder builder(options, machine);
+  if (started) started(builder);
+  machine.layers.write_tar(layer, builder);
+  return builder.store(layer);
 }
 
 registry::BlobUpload upload_of(const base::DiffId& layer, const oci::Descriptor& blob,
@@ -64,7 +76,9 @@ registry::BlobUpload upload_of(const base::DiffId& layer, const oci::Descriptor&
     if (known.blob.digest == blob.digest) upload.mount_from = known.repositories;
   upload.open = [layer, blob, &machine, &fetcher](std::uint64_t offset) {
     fetcher.ensure_blob(layer, blob);
-    return offset == 0 ? machine.blobs.open(blob) : machine.blobs.open_at(blob, offset);
+    // The registry verifies what it is sent; what we have just written need not be read for it.
+    const bool trusted = offset > 0 || machine.blobs.wrote(blob.digest);
+    return trusted ? machine.blobs.open_at(blob, offset) : machine.blobs.open(blob);
   };
   upload.open_file = [layer, blob, &machine, &fetcher] {
     fetcher.ensure_blob(layer, blob);

@@ -8,6 +8,13 @@
 #include "registry/client.h"
 
 namespace strake::builder {
+namespace {
+
+/// Layers that are compressed at the same time. Each is compressed by all processors, and read by
+/// one thread: with two, there is always something to compress.
+constexpr std::size_t kWorkers = 2;
+
+}  // namespace
 
 Publisher::Publisher(PushTargets targets, const BlobOptions& options, Machine& machine,
                      LayerFetcher& fetcher, std::stop_token stop)
@@ -33,8 +40,8 @@ Publisher::Publisher(PushTargets targets, const BlobOptions& options, Machine& m
 }
 
 Publisher::~Publisher() {
-  worker_.request_stop();
-  if (worker_.joinable()) worker_.join();
+  for (std::jthread& worker : workers_) worker.request_stop();
+  workers_.clear();
   const bool failed = error_ != nullptr || std::uncaught_exceptions() > 0;
   machine_.progress.finish(task_, stop_.stop_requested() ? Outcome::cancelled
                                   : failed               ? Outcome::failed
@@ -54,13 +61,24 @@ void Publisher::check_permissions() {
   });
 }
 
+std::unique_ptr<LayerBlobBuilder> Publisher::start_blob() {
+  auto blob = std::make_unique<LayerBlobBuilder>(options_, machine_);
+  stream(*blob);
+  return blob;
+}
+
+/// Uploads what there is of the blob already.
+void Publisher::stream(LayerBlobBuilder& blob) {
+  for (const auto& [host, repositories] : registries_) repositories.front()->stream(blob.growing());
+}
+
 void Publisher::add(const base::DiffId& layer) {
   const std::lock_guard lock(mutex_);
   if (std::find(seen_.begin(), seen_.end(), layer) != seen_.end()) return;
   seen_.push_back(layer);
   queue_.push_back(layer);
-  if (!worker_.joinable())
-    worker_ = std::jthread([this](std::stop_token stop) { work(std::move(stop)); });
+  if (workers_.size() < std::min(kWorkers, busy_ + queue_.size()))
+    workers_.emplace_back([this](std::stop_token stop) { work(std::move(stop)); });
   changed_.notify_all();
 }
 
@@ -71,27 +89,32 @@ void Publisher::work(std::stop_token stop) {
     const base::DiffId layer = queue_.front();
     queue_.pop_front();
     if (error_ != nullptr) continue;
-    busy_ = true;
+    ++busy_;
     lock.unlock();
     std::exception_ptr error;
     try {
-      const base::TraceSpan span("publish layer", layer.digest.str());
-      const oci::Descriptor blob = layer_blob(layer, options_, machine_);
-      for (const auto& [host, repositories] : registries_)
-        repositories.front()->enqueue(upload_of(layer, blob, machine_, fetcher_));
+      publish(layer);
     } catch (...) {  // the edge of a thread: finish() throws it again
       error = std::current_exception();
     }
     lock.lock();
-    busy_ = false;
+    --busy_;
     if (error_ == nullptr) error_ = error;
     changed_.notify_all();
   }
 }
 
+void Publisher::publish(const base::DiffId& layer) {
+  const base::TraceSpan span("publish layer", layer.digest.str());
+  const oci::Descriptor blob =
+      layer_blob(layer, options_, machine_, [this](LayerBlobBuilder& builder) { stream(builder); });
+  for (const auto& [host, repositories] : registries_)
+    repositories.front()->enqueue(upload_of(layer, blob, machine_, fetcher_));
+}
+
 void Publisher::wait_until_idle() {
   std::unique_lock lock(mutex_);
-  changed_.wait(lock, [this] { return error_ != nullptr || (queue_.empty() && !busy_); });
+  changed_.wait(lock, [this] { return error_ != nullptr || (queue_.empty() && busy_ == 0); });
   if (error_ != nullptr) std::rethrow_exception(error_);
 }
 

@@ -23,9 +23,10 @@ namespace strake::builder {
 /// is pushed by its digest.
 using PushTargets = std::map<oci::Repository, std::vector<std::string>>;
 
-/// Brings layers to registries while later steps still run: compresses each finished layer of the
-/// result in the background and uploads it, so that a push ends about when the build ends. Each
-/// registry is sent a blob once, for its first repository; the others mount it from there.
+/// Brings layers to registries while the build still runs, so that a push ends about when the build
+/// ends. A layer that is made now is compressed while it is sealed, and uploaded while it is
+/// compressed (start_blob()); one that was made before, in the background (add()). Each registry is
+/// sent a blob once, for its first repository; the others mount it from there.
 class Publisher {
  public:
   Publisher(PushTargets targets, const BlobOptions& options, Machine& machine,
@@ -38,6 +39,9 @@ class Publisher {
   /// Fails early: the build must not find out after an hour that it may not push. Asks once,
   /// however often it is called. Thread-safe.
   void check_permissions();
+
+  /// The blob of a layer that is about to be sealed, and will be given to add() then. Thread-safe.
+  std::unique_ptr<LayerBlobBuilder> start_blob();
 
   /// Returns at once. Layers that were given before are ignored. Thread-safe.
   void add(const base::DiffId& layer);
@@ -52,6 +56,8 @@ class Publisher {
   using Registry = std::vector<std::unique_ptr<registry::BlobUploader>>;
 
   void work(std::stop_token stop);
+  void publish(const base::DiffId& layer);
+  void stream(LayerBlobBuilder& blob);
   void wait_until_idle();
   void finish(const Registry& registry, std::span<const AssembledImage> images,
               const ImageDocuments& documents);
@@ -71,9 +77,9 @@ class Publisher {
   std::condition_variable_any changed_;
   std::deque<base::DiffId> queue_;
   std::vector<base::DiffId> seen_;
-  bool busy_ = false;
+  std::size_t busy_ = 0;  // workers
   std::exception_ptr error_;
-  std::jthread worker_;  // last: it uses all of the above
+  std::vector<std::jthread> workers_;  // last: they use all of the above
 };
 
 }  // namespace strake::builder

@@ -62,6 +62,9 @@ struct StepRunner::Pending {
   bool took_previous = false;                    // the result is the previous one but for times
   bool may_reuse = true;                         // false: --no-cache
   std::chrono::milliseconds emulated{};          // as of StepResult
+  BlobStarter start_blob;                        // none: nothing wants the layer's blob
+
+  std::unique_ptr<LayerBlobBuilder> blob() const { return start_blob ? start_blob() : nullptr; }
   TaskId task{};
 };
 
@@ -180,9 +183,11 @@ cache::StatMemo& StepRunner::memo_of(const std::string& context) {
 }
 
 StepResult StepRunner::execute(const plan::BuildPlan& plan, const plan::Step& step,
-                               const std::vector<StepResult>& inputs) {
+                               const std::vector<StepResult>& inputs,
+                               const BlobStarter& start_blob) {
   const StepResult& below = inputs[static_cast<std::size_t>(*step.parent)];
   Pending& pending = pending_for(plan, step);
+  pending.start_blob = start_blob;
   ShownTask task(machine_.progress, task_of(plan, step));
   pending.task = task.id();
   try {
@@ -329,11 +334,16 @@ std::optional<oci::Layer> StepRunner::seal_upper(layers::RootTree&& root, Pendin
   const std::filesystem::path tree = work.path() / "tree";
   const base::FileDescriptor opened(::open(tree.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   std::optional<oci::Layer> layer;
-  if (!base::list_directory(opened.get(), tree.string()).empty())
-    layer =
-        take_previous(opened, pending)
-            ? pending.previous->layer
-            : machine_.layers.adopt(std::move(work), {.clamp_mtime = request_.source_date_epoch});
+  if (base::list_directory(opened.get(), tree.string()).empty()) {
+    // The step changed nothing.
+  } else if (take_previous(opened, pending)) {
+    layer = pending.previous->layer;
+  } else {
+    const std::unique_ptr<LayerBlobBuilder> blob = pending.blob();
+    layer = machine_.layers.adopt(std::move(work),
+                                  {.clamp_mtime = request_.source_date_epoch, .also = blob.get()});
+    if (blob) blob->commit(layer->diff_id);
+  }
   done.settle(layer ? std::optional(layer->diff_id) : std::nullopt);
   return layer;
 }
@@ -409,12 +419,17 @@ std::optional<oci::Layer> StepRunner::make_directory(const plan::MakeDirectory& 
 std::optional<oci::Layer> StepRunner::seal_draft(const LayerDraft& draft, Pending& pending) {
   if (draft.empty()) return std::nullopt;
   const base::TraceSpan span("seal");
-  layers::LayerWriter writer = machine_.layers.writer({.clamp_mtime = request_.source_date_epoch});
+  const std::unique_ptr<LayerBlobBuilder> blob = pending.blob();
+  layers::LayerWriter writer =
+      machine_.layers.writer({.clamp_mtime = request_.source_date_epoch, .also = blob.get()});
   draft.write(writer);
   const oci::Layer layer = machine_.layers.seal(std::move(writer));
-  if (pending.previous && pending.previous->layer == layer) return layer;
-  const base::FileDescriptor now = machine_.layers.open_tree(layer.diff_id);
-  return take_previous(now, pending) ? pending.previous->layer : layer;
+  if (!pending.previous || pending.previous->layer != layer) {
+    const base::FileDescriptor now = machine_.layers.open_tree(layer.diff_id);
+    if (take_previous(now, pending)) return pending.previous->layer;
+  }
+  if (blob) blob->commit(layer.diff_id);
+  return layer;
 }
 
 /// Whether the new tree is what the step gave last time but for times: then that is its result.

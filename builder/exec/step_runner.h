@@ -12,6 +12,7 @@
 
 #include "builder/exec/build.h"
 #include "builder/exec/build_input.h"
+#include "builder/exec/layer_blobs.h"
 #include "builder/exec/layer_draft.h"
 #include "builder/exec/layer_fetcher.h"
 #include "builder/exec/run_devices.h"
@@ -46,9 +47,10 @@ class StepRunner {
                                   const std::vector<StepResult>& inputs);
 
   /// The result by executing the step, unless another process (or platform) that had the same key
-  /// did so meanwhile. After probe() said nothing. Throws Error with the instruction's lines.
+  /// did so meanwhile. After probe() said nothing. A layer that is made gets a blob in the same
+  /// pass if `start_blob` is given. Throws Error with the instruction's lines.
   StepResult execute(const plan::BuildPlan& plan, const plan::Step& step,
-                     const std::vector<StepResult>& inputs);
+                     const std::vector<StepResult>& inputs, const BlobStarter& start_blob = {});
 
   LayerFetcher& fetcher() noexcept { return fetcher_; }
 
