@@ -19,8 +19,8 @@ constexpr std::uint64_t kProgressBytes = 1 << 20;
 /// How often a place may send something else than the blob.
 constexpr int kWrongAnswers = 3;
 /// A blob has about so many segments, if they are not below or above the limits: what was fetched
-/// ahead is lost when the process is killed, and must be little of the whole.
-constexpr std::uint64_t kSegments = 128;
+/// ahead is in memory, lost when the process is killed, and must be little of the whole.
+constexpr std::uint64_t kSegments = 512;
 constexpr std::uint64_t kLeastSegmentBytes = 4 << 20;
 
 /// Whether a Content-Range is "bytes <begin>-<last>/<size>", where the size may be "*".

@@ -14,6 +14,9 @@ namespace {
 
 using base::Error;
 
+/// Manifests of an index that are stored at the same time.
+constexpr std::size_t kManifestsAtOnce = 6;
+
 /// Reports what arrived, at most once in each kStepBytes.
 class ReportingSink final : public base::ByteSink {
  public:
@@ -56,6 +59,33 @@ class FirstError {
   std::exception_ptr error_;
 };
 
+/// Does `work` for 0 … count-1 on `limit` threads, this one included, in that order. The first
+/// error stops the rest, and is thrown when all have ended; so does `outer`, which is
+/// Error(cancelled).
+void do_at_once(std::size_t count, std::size_t limit, const std::stop_token& outer,
+                const std::function<void(std::size_t, const std::stop_token&)>& work) {
+  std::stop_source stop;
+  const std::stop_callback forward(outer, [&] { stop.request_stop(); });
+  FirstError error(stop);
+  std::atomic<std::size_t> next = 0;
+  const auto run = [&] {
+    for (std::size_t i = next++; i < count && !stop.stop_requested(); i = next++) {
+      try {
+        work(i, stop.get_token());
+      } catch (...) {  // the thread's edge: thrown below
+        error.keep(std::current_exception());
+      }
+    }
+  };
+  {
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 1; i < std::min(limit, count); ++i) threads.emplace_back(run);
+    run();
+  }
+  error.rethrow();
+  if (outer.stop_requested()) throw Error(base::ErrorCode::cancelled, "cancelled");
+}
+
 void fetch_one(Client& client, const oci::Repository& from, const BlobFetch& fetch,
                const ProgressCallback& progress, std::stop_token stop) {
   const auto report = [&](TransferState state, std::uint64_t bytes_done) {
@@ -84,40 +114,25 @@ void push_image(Client& client, BlobUploader& uploader, std::vector<BlobUpload> 
   for (BlobUpload& blob : blobs) uploader.enqueue(std::move(blob));
   uploader.wait_all();
   const oci::Repository& to = uploader.repository();
-  const auto put = [&](const DocumentPush& document, std::optional<std::string> tag) {
+  const auto put = [&](const DocumentPush& document, std::optional<std::string> tag,
+                       const std::stop_token& token) {
     client.put_manifest({to, std::move(tag), document.descriptor.digest}, document.bytes,
-                        document.descriptor.media_type, stop, [&] { uploader.upload_unsent(); });
+                        document.descriptor.media_type, token, [&] { uploader.upload_unsent(); });
   };
   // … and every manifest before an index does.
-  for (const DocumentPush& child : children) put(child, std::nullopt);
-  if (tags.empty()) put(root, std::nullopt);
-  for (const std::string& tag : tags) put(root, tag);
+  do_at_once(
+      children.size(), kManifestsAtOnce, stop,
+      [&](std::size_t i, const std::stop_token& token) { put(children[i], std::nullopt, token); });
+  if (tags.empty()) put(root, std::nullopt, stop);
+  for (const std::string& tag : tags) put(root, tag, stop);
 }
 
 void fetch_blobs(Client& client, const oci::Repository& from, std::span<const BlobFetch> blobs,
                  const TransferOptions& options) {
-  std::stop_source stop;
-  const std::stop_callback outer(options.stop, [&] { stop.request_stop(); });
-  FirstError error(stop);
-  std::atomic<std::size_t> next = 0;
-  const auto work = [&] {
-    for (std::size_t i = next++; i < blobs.size() && !stop.stop_requested(); i = next++) {
-      try {
-        fetch_one(client, from, blobs[i], options.progress, stop.get_token());
-      } catch (...) {  // the thread's edge: thrown below
-        error.keep(std::current_exception());
-      }
-    }
-  };
-  {
-    std::vector<std::jthread> threads;
-    const auto limit = static_cast<std::size_t>(std::max(options.parallel, 1));
-    // The calling thread is one of them.
-    for (std::size_t i = 1; i < std::min(limit, blobs.size()); ++i) threads.emplace_back(work);
-    work();
-  }
-  error.rethrow();
-  if (options.stop.stop_requested()) throw Error(base::ErrorCode::cancelled, "cancelled");
+  do_at_once(blobs.size(), static_cast<std::size_t>(std::max(options.parallel, 1)), options.stop,
+             [&](std::size_t i, const std::stop_token& stop) {
+               fetch_one(client, from, blobs[i], options.progress, stop);
+             });
 }
 
 }  // namespace strake::registry

@@ -89,7 +89,7 @@ struct DocumentPush {
   std::string bytes;
 };
 
-/// Pushes an image: blobs (those of `uploader` and `blobs`), then `children` by digest in their
+/// Pushes an image: blobs (those of `uploader` and `blobs`), then `children` by digest, in no
 /// order, then `root` under each of `tags` (by digest if there are none): no name ever points at
 /// content that is not there. A multi-platform image's manifests are children, its index the root.
 void push_image(Client& client, BlobUploader& uploader, std::vector<BlobUpload> blobs,

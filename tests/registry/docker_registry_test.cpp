@@ -149,6 +149,90 @@ TEST_F(DockerRegistryTest, PushSkipMountAndPull) {
   EXPECT_EQ(client_.list_tags(other), (std::vector<std::string>{"1.0"}));
 }
 
+/// A blob that a thread writes while it is uploaded.
+class StreamedUploadTest : public DockerRegistryTest {
+ protected:
+  StreamedUploadTest() { options_.sizes.streamed_bytes = 1 << 20; }
+
+  void grow_to(std::size_t size) {
+    base::write_full(file_.get(), base::bytes_of(bytes_).subspan(written_, size - written_),
+                     "test file");
+    written_ = size;
+    blob_->grown_to(size);
+  }
+  /// How much the registry has of uploads that are not finished; nullopt if there is none. (Of one
+  /// that was cancelled it keeps directories.)
+  std::optional<std::uintmax_t> unfinished_bytes() const {
+    const fs::path uploads =
+        registry_.directory() / "data/docker/registry/v2/repositories/team/app/_uploads";
+    std::error_code none;
+    std::optional<std::uintmax_t> bytes;
+    for (const auto& upload : fs::directory_iterator(uploads, none)) {
+      const std::uintmax_t size = fs::file_size(upload.path() / "data", none);
+      if (!none) bytes = bytes.value_or(0) + size;
+    }
+    return bytes;
+  }
+  void await_unfinished(std::uintmax_t bytes) const {
+    for (int i = 0; i < 1000 && unfinished_bytes().value_or(0) < bytes; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    ASSERT_GE(unfinished_bytes(), bytes);
+  }
+
+  const std::string bytes_ = [] {
+    std::string text;
+    for (int i = 0; text.size() < 5'000'000; ++i) text += std::to_string(i);
+    return text;
+  }();
+  const base::TempDirectory directory_{fs::temp_directory_path(), "strake-growing-"};
+  const std::string path_ = directory_.path() / "blob";
+  base::FileDescriptor file_{::open(path_.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600)};
+  std::shared_ptr<base::GrowingFile> blob_ = std::make_shared<base::GrowingFile>(file_.duplicate());
+  std::size_t written_ = 0;
+  ClientOptions options_;
+};
+
+TEST_F(StreamedUploadTest, ABlobIsThereWhenItIsMade) {
+  Client client(http_, credentials_, options_);
+  BlobUploader uploader(client, app_);
+  uploader.stream(blob_);
+  grow_to(1'500'000);
+  await_unfinished(1'500'000);  // before the blob is whole
+  grow_to(3'000'000);
+  grow_to(bytes_.size());
+  blob_->finish(bytes_.size(), base::Digest::of(bytes_));
+  BlobUpload finished = upload("application/octet-stream", bytes_);
+  finished.open = [](std::uint64_t) -> std::unique_ptr<base::ByteSource> {
+    throw base::Error(ErrorCode::system, "sent twice");
+  };
+  uploader.enqueue(std::move(finished));
+  uploader.wait_all();
+  EXPECT_TRUE(client.has_blob(app_, base::Digest::of(bytes_)));
+  EXPECT_EQ(unfinished_bytes(), std::nullopt);
+}
+
+TEST_F(StreamedUploadTest, WhatIsDroppedLeavesNothing) {
+  Client client(http_, credentials_, options_);
+  std::jthread writer([this] {
+    grow_to(1'500'000);
+    await_unfinished(1'500'000);
+    blob_->abandon();
+  });
+  EXPECT_FALSE(client.stream_blob(app_, *blob_));
+  EXPECT_EQ(unfinished_bytes(), std::nullopt);
+}
+
+TEST_F(StreamedUploadTest, WhatWasDamagedOnTheWayIsRefused) {
+  Client client(http_, credentials_, options_);
+  std::jthread writer([this] {
+    grow_to(1'500'000);
+    await_unfinished(1'500'000);
+    blob_->finish(written_, base::Digest::of(bytes_));
+  });
+  EXPECT_FALSE(client.stream_blob(app_, *blob_));
+  EXPECT_FALSE(client.has_blob(app_, base::Digest::of(bytes_)));
+}
+
 TEST_F(DockerRegistryTest, WhatIsNotThereIsNotFound) {
   EXPECT_EQ(code_of([&] { client_.resolve({app_, "none", {}}); }), ErrorCode::not_found);
   EXPECT_FALSE(client_.has_blob(app_, base::Digest::of("none")));
