@@ -1,10 +1,12 @@
 // Owners, modes, times and attributes of what is in a RootedDirectory.
 
+#include <fcntl.h>
 #include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 
 #include "layers/base/entry_place.h"
@@ -52,6 +54,24 @@ int list_names(int fd, std::string& names) {
   return read_growing(names, [&](char* buffer, std::size_t size) {
     return ::listxattr(path.c_str(), buffer, size);
   });
+}
+
+#ifndef SYS_listxattrat
+constexpr long kListxattrat = 465;  // the same on every architecture but alpha
+#else
+constexpr long kListxattrat = SYS_listxattrat;
+#endif
+
+/// Whether the entry has attributes, as far as one call can say: true may be wrong.
+bool may_have_xattrs(int directory, const char* name) {
+  // Filters of containers may refuse what they do not know.
+  static std::atomic<bool> available{true};
+  if (!available.load(std::memory_order_relaxed)) return true;
+  const long size =
+      ::syscall(kListxattrat, directory, name, AT_SYMLINK_NOFOLLOW, nullptr, std::size_t{0});
+  if (size < 0 && (errno == ENOSYS || errno == EPERM))
+    available.store(false, std::memory_order_relaxed);
+  return size != 0;
 }
 
 int read_value(int fd, const char* name, std::string& value) {
@@ -154,6 +174,14 @@ std::vector<Xattr> xattrs_of(int fd, std::string_view subject) {
                    attributes.end());
   std::sort(attributes.begin(), attributes.end());
   return attributes;
+}
+
+std::vector<Xattr> xattrs_at(int directory, const char* name, std::string_view subject) {
+  if (!may_have_xattrs(directory, name)) return {};
+  constexpr int kFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+  const FileDescriptor file(::openat(directory, name, kFlags));
+  if (!file) throw system_error(errno, "open", subject);
+  return xattrs_of(file.get(), subject);
 }
 
 }  // namespace strake::base

@@ -249,6 +249,11 @@ TEST_P(RootedDirectoryTest, ReadsAndWritesAttributes) {
   const std::vector<Xattr> expected = {{"user.a", binary}, {"user.b", large}, {"user.c", ""}};
   EXPECT_EQ(in().xattrs("dir/file"), expected);
   EXPECT_EQ(xattrs_of(in().open("dir/file", O_RDONLY).get(), "x"), expected);
+  const FileDescriptor directory = in().open("dir", O_RDONLY | O_DIRECTORY);
+  EXPECT_EQ(xattrs_at(directory.get(), "file", "x"), expected);
+  in().create_file("dir/plain", 0644);
+  EXPECT_EQ(xattrs_at(directory.get(), "plain", "x"), std::vector<Xattr>{});
+  expect_error(ErrorCode::not_found, [&] { xattrs_at(directory.get(), "missing", "x"); });
   EXPECT_EQ(in().xattrs(""), (std::vector<Xattr>{{"user.test", "x"}}));
   EXPECT_EQ(in().xattrs("to-file"), std::vector<Xattr>{});  // the symlink's own
   EXPECT_ANY_THROW(in().set_xattr("to-file", "user.a", "x"));
