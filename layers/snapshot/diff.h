@@ -8,6 +8,7 @@
 
 namespace strake::layers {
 
+class ParallelTarWriter;
 class TarWriter;
 
 /// Order of the entries of the layers made here: a parent comes before its children, siblings are
@@ -34,5 +35,8 @@ struct DiffOptions {
 ///
 /// Throws Error(invalid_input) for a name that begins with ".wh.".
 void write_tree_as_tar(int tree, TarWriter& tar, const DiffOptions& options);
+/// The same bytes, with the files read by several threads: nobody may change the tree before
+/// `tar.finish()` returned.
+void write_tree_as_tar(int tree, ParallelTarWriter& tar, const DiffOptions& options);
 
 }  // namespace strake::layers

@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -118,6 +119,16 @@ struct Attempt {
   std::string messages = "";
 };
 
+/// Since Linux 6.13 a descriptor will do, which saves looking up a path for each layer.
+bool set_directory(int context, const char* key, const Directory& directory) {
+  static std::atomic<bool> by_descriptor{true};
+  if (by_descriptor.load(std::memory_order_relaxed)) {
+    if (::fsconfig(context, FSCONFIG_SET_FD, key, nullptr, directory.fd.get()) == 0) return true;
+    by_descriptor.store(false, std::memory_order_relaxed);
+  }
+  return ::fsconfig(context, FSCONFIG_SET_STRING, key, directory.short_name().c_str(), 0) == 0;
+}
+
 Attempt mount_by_context(const Union& parts) {
   const FileDescriptor context(::fsopen("overlay", FSOPEN_CLOEXEC));
   if (!context) return {{}, errno};
@@ -125,13 +136,10 @@ Attempt mount_by_context(const Union& parts) {
     const int error = errno;
     return Attempt{{}, error, kernel_messages(context.get())};
   };
-  const auto set = [&](const char* key, const std::string& value) {
-    return ::fsconfig(context.get(), FSCONFIG_SET_STRING, key, value.c_str(), 0) == 0;
-  };
   for (const Directory& lower : parts.lowers)
-    if (!set("lowerdir+", lower.short_name())) return failed();
-  if (parts.upper &&
-      (!set("upperdir", parts.upper->short_name()) || !set("workdir", parts.work->short_name())))
+    if (!set_directory(context.get(), "lowerdir+", lower)) return failed();
+  if (parts.upper && (!set_directory(context.get(), "upperdir", *parts.upper) ||
+                      !set_directory(context.get(), "workdir", *parts.work)))
     return failed();
   for (const auto& [key, value] : plain_options(parts)) {
     const auto command = value != nullptr ? FSCONFIG_SET_STRING : FSCONFIG_SET_FLAG;
@@ -263,8 +271,11 @@ FileDescriptor MountStack::mount(const Store& store,
 }
 
 base::TempDirectory MountStack::take_upper() && {
-  const base::RootedDirectory unmounted = std::move(root_);
-  return std::move(work_);
+  return std::move(*this).take_apart().work;
+}
+
+MountStack::Parts MountStack::take_apart() && {
+  return {std::move(work_), std::move(root_)};
 }
 
 }  // namespace strake::layers

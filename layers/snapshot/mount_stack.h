@@ -51,6 +51,13 @@ class MountStack {
   /// Lets go of the mount and hands over what was written, in overlay form: `path()/"tree"`.
   /// Everything that had the mount attached must have ended.
   base::TempDirectory take_upper() &&;
+  /// The same for who lets go of the mount later: that takes a while after a step that made many
+  /// files, and what was written can be looked at meanwhile.
+  struct Parts {
+    base::TempDirectory work;
+    base::RootedDirectory mount;
+  };
+  Parts take_apart() &&;
 
   /// The upper directory while still mounted (for looking only).
   std::filesystem::path upper() const { return work_.path() / "tree"; }

@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "layers/base/error.h"
+#include "layers/base/ordered_jobs.h"
+#include "layers/base/trace.h"
 #include "layers/layer_store.h"
 #include "layers/snapshot/idle_copies.h"
 #include "layers/snapshot/layer_onto_tree.h"
@@ -34,6 +36,29 @@ MountStack mount(const Store& store, std::vector<fs::path> trees, Writable writa
 }
 
 }  // namespace
+
+/// Lets go of an overlay, and removes the directory that only overlayfs needed.
+class RootTree::Unmounting {
+ public:
+  Unmounting(base::RootedDirectory mount, fs::path work) {
+    jobs_.next().emplace(Overlay{std::move(mount), std::move(work)});
+    jobs_.submit();
+  }
+  void wait() { jobs_.finish(); }
+
+ private:
+  struct Overlay {
+    base::RootedDirectory mount;
+    fs::path work;
+  };
+  static void unmount(std::optional<Overlay>& overlay) {
+    const base::TraceSpan span("unmount");
+    const fs::path work = std::move(overlay->work);
+    overlay.reset();
+    base::remove_tree(work);
+  }
+  base::OrderedJobs<std::optional<Overlay>> jobs_{unmount, [](auto&) {}, 1};
+};
 
 auto RootTree::make(const Store& store, std::span<const fs::path> trees, const Kinds& kinds)
     -> std::variant<MountStack, Copy> {
@@ -84,6 +109,7 @@ RootTree::RootTree(const Store& store, const LayerStore& layers,
 RootTree RootTree::for_command(const Store& store, const LayerStore& layers,
                                std::span<const base::DiffId> bottom_to_top,
                                const fs::path& mount_points) {
+  const base::TraceSpan span("mount layers");
   return RootTree(store, layers, bottom_to_top, Kinds{Writable::yes, Writable::yes, &mount_points});
 }
 
@@ -121,11 +147,13 @@ void RootTree::disregard(std::span<const std::string> paths) {
 
 base::TempDirectory RootTree::take_upper() {
   if (auto* stack = std::get_if<MountStack>(&kind_)) {
-    base::TempDirectory work = std::move(*stack).take_upper();
+    auto [work, mount] = std::move(*stack).take_apart();
+    unmounting_ = std::make_unique<Unmounting>(std::move(mount), work.path() / "work");
+    const base::TraceSpan span("look for idle copies");
     const FileDescriptor upper = open_directory(work.path() / "tree");
     drop_idle_opaque_marks(upper.get(), trees_, store_->xattr_namespace());
     drop_idle_copies(upper.get(), trees_, store_->xattr_namespace());
-    return work;
+    return std::move(work);
   }
   auto& copy = std::get<Copy>(kind_);
   copy.mount.reset();
@@ -144,6 +172,7 @@ base::TempDirectory RootTree::take_upper() {
 }
 
 void RootTree::settle(const std::optional<base::DiffId>& layer) {
+  if (unmounting_ != nullptr) unmounting_->wait();
   auto* copy = std::get_if<Copy>(&kind_);
   if (copy == nullptr || copy->own == nullptr) return;
   const std::shared_ptr<CopiedRoot> root = std::move(copy->own);

@@ -54,7 +54,8 @@ class RootTree {
   base::TempDirectory take_upper();
 
   /// After take_upper(): `layer` is what that has become (nullopt: nothing was written), and a tree
-  /// in the store. Lets a copied root be used again; without it the root is thrown away.
+  /// in the store, which is not part of any mount any more then. Lets a copied root be used again;
+  /// without it the root is thrown away.
   void settle(const std::optional<base::DiffId>& layer);
 
  private:
@@ -66,6 +67,9 @@ class RootTree {
     TreeList before;
     std::set<std::string, std::less<>> disregarded;
   };
+
+  /// Of an overlay's mount, by another thread.
+  class Unmounting;
 
   struct Kinds {
     Writable overlay, copy;
@@ -84,6 +88,7 @@ class RootTree {
   const LayerStore* layers_;
   std::vector<std::filesystem::path> trees_;  // bottom first
   std::variant<MountStack, Copy> kind_;
+  std::unique_ptr<Unmounting> unmounting_;
 };
 
 }  // namespace strake::layers

@@ -53,7 +53,6 @@ bool TreeEntries::describe(TreeEntry& entry) {
   tar.uid = status.st_uid;
   tar.gid = status.st_gid;
   tar.mtime = status.st_mtim;
-  entry.content.reset();
   entry.whiteout = walk_.is_whiteout();
   entry.opaque = false;
   if (entry.whiteout) {
@@ -104,11 +103,9 @@ void TreeEntries::describe_file(TreeEntry& entry) {
     }
   }
   tar.size_bytes = static_cast<std::uint64_t>(status.st_size);
-  entry.content = walk_.open_file();
-  std::vector<base::Xattr> xattrs;
-  read_tree_xattrs(entry.content.get(), tar.path, space_, xattrs);
+  std::vector<base::Xattr> xattrs = base::xattrs_at(walk_.parent(), walk_.name(), tar.path);
+  take_tree_marks(space_, xattrs);
   take_xattrs(tar, xattrs);
-  if (tar.type != EntryType::file) entry.content.reset();
   if (status.st_nlink > 1) hard_links_[file] = {tar.path, tar.uid, tar.gid};
 }
 

@@ -14,10 +14,12 @@ namespace strake::layers {
 
 /// What a tree has at a path, as a tar would say it.
 struct TreeEntry {
-  TarEntry tar;                  // with the path itself, also for whiteouts
-  base::FileDescriptor content;  // of a file, at its beginning
+  TarEntry tar;  // with the path itself, also for whiteouts
   bool whiteout = false;
   bool opaque = false;  // of a directory
+
+  /// Whether there are bytes to read, be it none.
+  bool is_file() const noexcept { return tar.type == EntryType::file && !whiteout; }
 };
 
 /// The entries of a tree in layer order: sockets left out, attributes filtered, recorded owners and
@@ -31,6 +33,8 @@ class TreeEntries {
   /// that a layer could not tell from a whiteout.
   bool next(TreeEntry& entry);
   bool root_is_opaque() const noexcept { return walk_.root_is_opaque(); }
+  /// The current entry, a file, for reading from its beginning.
+  base::FileDescriptor open_content() const { return walk_.open_file(); }
   /// Sets the time of the current entry, in the tree and in `entry`.
   void set_mtime(TreeEntry& entry, struct timespec mtime) const;
 

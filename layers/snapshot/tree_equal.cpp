@@ -20,11 +20,6 @@ bool same_metadata(const TreeEntry& a, const TreeEntry& b) {
            a.tar.device_minor == b.tar.device_minor && a.tar.xattrs == b.tar.xattrs));
 }
 
-bool same_content(const TreeEntry& a, const TreeEntry& b, ContentComparison& contents) {
-  if (!a.content || !b.content) return !a.content && !b.content;
-  return contents.equal(a.content.get(), b.content.get(), a.tar.size_bytes, a.tar.path);
-}
-
 }  // namespace
 
 bool ContentComparison::equal(int left, int right, std::uint64_t size_bytes,
@@ -47,9 +42,14 @@ bool trees_equal(int left, int right, XattrNamespace xattrs) {
   if (left_entries.root_is_opaque() != right_entries.root_is_opaque()) return false;
   ContentComparison contents;
   TreeEntry a, b;
+  const auto same_content = [&] {
+    if (!a.is_file() || a.tar.size_bytes == 0) return true;
+    const base::FileDescriptor left_file = left_entries.open_content();
+    const base::FileDescriptor right_file = right_entries.open_content();
+    return contents.equal(left_file.get(), right_file.get(), a.tar.size_bytes, a.tar.path);
+  };
   while (left_entries.next(a)) {
-    if (!right_entries.next(b) || !same_metadata(a, b) || !same_content(a, b, contents))
-      return false;
+    if (!right_entries.next(b) || !same_metadata(a, b) || !same_content()) return false;
   }
   return !right_entries.next(b);
 }

@@ -28,6 +28,10 @@ bool is_overlay_xattr(std::string_view name) {
 TreeMarks read_tree_xattrs(int fd, const std::string& subject, XattrNamespace space,
                            std::vector<base::Xattr>& xattrs) {
   xattrs = base::xattrs_of(fd, subject);
+  return take_tree_marks(space, xattrs);
+}
+
+TreeMarks take_tree_marks(XattrNamespace space, std::vector<base::Xattr>& xattrs) {
   const std::string_view opaque_name = opaque_xattr(space);
   TreeMarks marks;
   for (const auto& [name, value] : xattrs) {

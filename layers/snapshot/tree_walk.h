@@ -81,5 +81,7 @@ struct TreeMarks {
 /// All attributes of an open file but overlayfs' own, sorted, and what those say.
 TreeMarks read_tree_xattrs(int fd, const std::string& subject, XattrNamespace space,
                            std::vector<base::Xattr>& xattrs);
+/// Takes overlayfs' own out, and says what they say.
+TreeMarks take_tree_marks(XattrNamespace space, std::vector<base::Xattr>& xattrs);
 
 }  // namespace strake::layers

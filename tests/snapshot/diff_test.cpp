@@ -1,6 +1,9 @@
 #include "layers/snapshot/diff.h"
 
+#include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include "layers/archive/tar_reader.h"
@@ -141,6 +144,39 @@ TEST_F(Diff, ClampedTimesAreClampedInTheTreeToo) {
   EXPECT_EQ(test::stat_of(tree() / "d/new").st_mtim.tv_sec, 4000);
   EXPECT_EQ(test::stat_of(tree() / "d/link").st_mtim.tv_sec, 4000);
   EXPECT_EQ(test::stat_of(tree() / "d/old").st_mtim.tv_sec, 10);
+}
+
+TEST_F(Diff, FilesAreReadBelowPathsThatNoCallTakes) {
+  base::FileDescriptor directory = test::open_directory(tree());
+  const std::string name(200, 'd');
+  std::string path;
+  for (int depth = 0; depth < 25; ++depth) {
+    ASSERT_EQ(::mkdirat(directory.get(), name.c_str(), 0755), 0);
+    directory = base::FileDescriptor(::openat(directory.get(), name.c_str(), O_RDONLY | O_CLOEXEC));
+    path += name + "/";
+  }
+  const base::FileDescriptor file(
+      ::openat(directory.get(), "file", O_WRONLY | O_CREAT | O_CLOEXEC, 0644));
+  base::write_full(file.get(), base::bytes_of("deep"), "file");
+
+  const std::string tar = tar_of(tree());
+  EXPECT_NE(tar.find("path=" + path + "file"), std::string::npos);
+  EXPECT_NE(tar.find("deep"), std::string::npos);
+}
+
+TEST_F(Diff, ManySmallFilesInManyDirectoriesNeedFewDescriptors) {
+  for (int i = 0; i < 3000; ++i) {
+    const auto directory = tree() / std::to_string(i);
+    ASSERT_TRUE(std::filesystem::create_directory(directory));
+    test::write_file(directory / "file", std::string(1000, 'x'));
+  }
+  struct rlimit before {};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const struct rlimit few { 100, before.rlim_max };
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  const std::string tar = tar_of(tree());
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &before), 0);
+  EXPECT_EQ(tar.size(), 3000 * (512 + 512 + 1024) + 1024U);
 }
 
 TEST_F(Diff, EmptyTreeIsAnEmptyTar) {

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "layers/archive/parallel_tar_writer.h"
 #include "layers/archive/tar_writer.h"
 #include "layers/base/error.h"
 #include "layers/base/files.h"
@@ -127,6 +128,14 @@ class TreeTest : public testing::Test {
   std::string tar_of(const fs::path& root, const layers::DiffOptions& options = {}) const {
     base::StringSink out;
     layers::TarWriter tar(out);
+    layers::write_tree_as_tar(open_directory(root).get(), tar, options);
+    tar.finish();
+    EXPECT_TRUE(out.text == tar_by_threads(root, options)) << "threads make other bytes";
+    return out.text;
+  }
+  std::string tar_by_threads(const fs::path& root, const layers::DiffOptions& options) const {
+    base::StringSink out;
+    layers::ParallelTarWriter tar(out);
     layers::write_tree_as_tar(open_directory(root).get(), tar, options);
     tar.finish();
     return out.text;
