@@ -86,6 +86,15 @@ void run_schedule(std::span<const std::vector<std::size_t>> inputs, std::size_t 
     stop.request_stop();
   };
 
+  const auto run_here = [&](std::size_t item) {
+    try {
+      execute(item);
+      schedule.complete(item);
+    } catch (...) {  // carried to the end, where it is thrown again
+      fail(std::current_exception());
+    }
+  };
+
   while (!schedule.finished()) {
     while (first_error == nullptr && !stop.stop_requested() && schedule.has_ready() &&
            running < jobs) {
@@ -98,6 +107,11 @@ void run_schedule(std::span<const std::vector<std::size_t>> inputs, std::size_t 
       } catch (...) {  // carried to the end, where it is thrown again
         fail(std::current_exception());
         break;
+      }
+      // Nothing else can be done meanwhile: no need for a thread.
+      if (running == 0 && !schedule.has_ready()) {
+        run_here(item);
+        continue;
       }
       ++running;
       threads.emplace_back([&execute, &completions, item] {

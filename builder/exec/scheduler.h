@@ -11,8 +11,9 @@ namespace strake::builder {
 /// Runs items in an order where every input is finished before its user starts.
 ///
 /// A ready item is first offered to `probe` on the calling thread (a cache look-up: microseconds);
-/// if that says true the item is finished. Else `execute` does it on a thread of its own, at most
-/// `jobs` at a time. Items become ready in the order of their numbers.
+/// if that says true the item is finished. Else `execute` does it: on a thread of its own, at most
+/// `jobs` at a time, or on the calling thread if that has nothing else to do until then. Items
+/// become ready in the order of their numbers.
 ///
 /// The first exception of either stops the rest: `stop` is requested, running items are waited for,
 /// and the exception is thrown. When `stop` was requested from outside, throws Error(cancelled).

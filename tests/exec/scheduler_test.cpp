@@ -6,6 +6,7 @@
 #include <atomic>
 #include <latch>
 #include <mutex>
+#include <thread>
 
 #include "layers/base/error.h"
 
@@ -36,6 +37,16 @@ TEST(Scheduler, IndependentItemsRunAtTheSameTime) {
   run_schedule(
       Inputs{{}, {}}, 2, [](std::size_t) { return false; },
       [&](std::size_t) { both.arrive_and_wait(); }, stop);
+}
+
+TEST(Scheduler, ItemsThatAreAloneNeedNoThread) {
+  std::vector<std::thread::id> threads;
+  std::stop_source stop;
+  run_schedule(
+      Inputs{{}, {0}, {1}}, 4, [](std::size_t item) { return item == 1; },
+      [&](std::size_t) { threads.push_back(std::this_thread::get_id()); }, stop);
+  EXPECT_THAT(threads,
+              testing::ElementsAre(std::this_thread::get_id(), std::this_thread::get_id()));
 }
 
 TEST(Scheduler, NoMoreThanTheJobsRunAtOnce) {
