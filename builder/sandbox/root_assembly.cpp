@@ -10,12 +10,12 @@
 #include <cstdio>
 
 #include "builder/sandbox/isolation.h"
-#include "builder/sandbox/kernel_mounts.h"
 #include "builder/sandbox/network_files.h"
 #include "builder/sandbox/owners/calls.h"
 #include "layers/base/error.h"
 #include "layers/base/log.h"
 #include "layers/base/recorded_owner.h"
+#include "layers/base/trace.h"
 
 namespace strake::sandbox {
 namespace {
@@ -24,12 +24,6 @@ using base::Error;
 using base::ErrorCode;
 using base::FileDescriptor;
 
-constexpr std::uint64_t kInert = kNoSuid | kNoDevices | kNoExec;
-constexpr std::uint64_t kDeviceNode = kReadOnly | kNoSuid | kNoExec;
-constexpr std::uint64_t kDevBytes = 64 << 20;
-constexpr const char* kMaskFile = "mask-file";
-constexpr const char* kMaskDirectory = "mask-directory";
-
 constexpr const char* kKernelDirectories[] = {"/proc", "/sys", "/dev"};
 constexpr const char* kNetworkFiles[] = {"resolv.conf", "hosts", "hostname"};  // in /etc
 
@@ -37,69 +31,10 @@ base::Owners owners_in_trees() {
   return needed_supervision() == Supervision::none ? base::Owners::real : base::Owners::recorded;
 }
 
-struct KnownDevice {
-  const char* name;
-  unsigned major_number, minor_number;
-};
-constexpr KnownDevice kDevices[] = {{"null", 1, 3},   {"zero", 1, 5},    {"full", 1, 7},
-                                    {"random", 1, 8}, {"urandom", 1, 9}, {"tty", 5, 0}};
-
-struct DeviceLink {
-  const char* name;
-  const char* target;
-};
-constexpr DeviceLink kDeviceLinks[] = {{"fd", "/proc/self/fd"},
-                                       {"stdin", "/proc/self/fd/0"},
-                                       {"stdout", "/proc/self/fd/1"},
-                                       {"stderr", "/proc/self/fd/2"},
-                                       {"ptmx", "pts/ptmx"}};
-
-std::string octal(mode_t mode) {
-  std::array<char, 16> text;
-  std::snprintf(text.data(), text.size(), "%o", static_cast<unsigned>(mode));
-  return text.data();
-}
-
-/// Nodes of what privileged builds (of disk images, say) ask for, as far as the host has them.
-void make_host_devices(int dev) {
-  std::vector<std::string> names{"loop-control", "fuse", "kvm"};
-  for (int i = 0; i < 8; ++i) names.push_back("loop" + std::to_string(i));
-  for (const std::string& name : names) {
-    struct ::stat status;
-    const std::string path = "/dev/" + name;
-    if (::lstat(path.c_str(), &status) != 0) continue;
-    if (!S_ISCHR(status.st_mode) && !S_ISBLK(status.st_mode)) continue;
-    const mode_t mode = (status.st_mode & S_IFMT) | 0660;
-    // Nobody can make them in a user namespace, nor could the step do much with them there.
-    if (::mknodat(dev, name.c_str(), mode, status.st_rdev) != 0 && errno != EPERM)
-      throw base::system_error(errno, "create device", path);
-  }
-}
-
-DetachedMount make_tmpfs(std::uint64_t size_bytes, mode_t mode, std::uint64_t attributes) {
-  std::vector<std::pair<std::string, std::string>> options{{"mode", octal(mode)}};
-  if (size_bytes != 0) options.emplace_back("size", std::to_string(size_bytes));
-  return make_filesystem("tmpfs", options, attributes);
-}
-
-DetachedMount make_terminals() {
-  constexpr gid_t kTty = 5;
-  std::vector<std::pair<std::string, std::string>> options{
-      {"newinstance", ""}, {"ptmxmode", "0666"}, {"mode", "0620"}};
-  if (is_mapped_group(kTty)) options.emplace_back("gid", std::to_string(kTty));
-  return make_filesystem("devpts", options, kNoSuid | kNoExec);
-}
-
 FileDescriptor open_at(int directory, const std::string& path, int flags) {
   FileDescriptor file(::openat(directory, path.c_str(), flags | O_CLOEXEC));
   if (!file) throw base::system_error(errno, "open", path);
   return file;
-}
-
-void make_directory_at(int directory, const std::string& name, mode_t mode) {
-  if (::mkdirat(directory, name.c_str(), mode) != 0 ||
-      ::fchmodat(directory, name.c_str(), mode, 0) != 0)
-    throw base::system_error(errno, "create directory", name);
 }
 
 bool is_below(const std::string& path, const std::string& directory) {
@@ -117,23 +52,11 @@ void make_mount_point_layer(const std::filesystem::path& path) {
     if (!layer.lstat("/etc/" + name)) layer.create_file("/etc/" + name, 0644);
 }
 
-HostDevices::HostDevices() {
-  for (const KnownDevice& known : kDevices) {
-    const std::string path = std::string("/dev/") + known.name;
-    FileDescriptor node = open_at(AT_FDCWD, path, O_PATH | O_NOFOLLOW);
-    struct ::stat status;
-    if (::fstat(node.get(), &status) != 0) throw base::system_error(errno, "look at", path);
-    if (!S_ISCHR(status.st_mode) ||
-        status.st_rdev != makedev(known.major_number, known.minor_number))
-      throw Error(ErrorCode::unsupported,
-                  "the builder's " + path + " is not the device of this name");
-    devices_.push_back({known.name, std::move(node)});
-  }
-}
-
-RootAssembly::RootAssembly(const Spec& spec, const HostDevices& devices)
+RootAssembly::RootAssembly(const Spec& spec, StepKit kit)
     : root_(clone_mount(spec.rootfs_fd, "root file system")),
-      scratch_(make_tmpfs(0, 0755, kNoSuid | kNoDevices)) {
+      scratch_(std::move(kit.scratch)),
+      sys_(std::move(kit.sys)) {
+  const base::TraceSpan span("assemble root");
   // There is no device cgroup around the step: a node it makes must not open anything.
   if (spec.insecure)
     root_.allow_devices("root file system");
@@ -144,10 +67,9 @@ RootAssembly::RootAssembly(const Spec& spec, const HostDevices& devices)
                                              owners_in_trees()),
                        spec.upper_fd)});
   make_working_directory(spec);
-  add_scratch_file(kMaskFile, "", 0);
-  make_directory_at(scratch_.fd(), kMaskDirectory, 0);
-  plan_kernel_directories(spec);
-  plan_devices(spec, devices);
+  proc_target_ = kernel_directory("/proc");
+  sys_target_ = kernel_directory("/sys");
+  plan_devices(kit);
   plan_network_files(spec);
   for (const Mount& mount : spec.mounts) std::visit([this](const auto& m) { plan(m); }, mount);
   if (spec.read_only_root) {
@@ -165,8 +87,8 @@ void RootAssembly::describe(ChildPlan& plan) const {
   plan.sys_target = sys_target_;
   plan.sys_mount = sys_.fd();
   plan.mqueue_target = mqueue_target_;
-  plan.mask_file = kMaskFile;
-  plan.mask_directory = kMaskDirectory;
+  plan.mask_file = StepKit::kMaskFile;
+  plan.mask_directory = StepKit::kMaskDirectory;
 }
 
 /// Before all mount points, so that its parents count as the step's own. What lies below a
@@ -190,38 +112,15 @@ int RootAssembly::kernel_directory(const std::string& path) {
   return keep(trees_.front().points.directory(path));
 }
 
-void RootAssembly::plan_kernel_directories(const Spec& spec) {
-  proc_target_ = kernel_directory("/proc");
-  sys_target_ = kernel_directory("/sys");
-  // sysfs shows the network of its maker: with an own network it is the child's to make.
-  if (spec.network == Network::host) sys_ = make_sysfs(spec.insecure ? kInert : kInert | kReadOnly);
-}
-
 /// /dev is ours from the ground: nothing of the image's /dev is ever looked at.
-void RootAssembly::plan_devices(const Spec& spec, const HostDevices& devices) {
+void RootAssembly::plan_devices(StepKit& kit) {
   const int target = kernel_directory("/dev");
-  DetachedMount dev = make_tmpfs(kDevBytes, 0755, spec.insecure ? kNoSuid | kNoExec : kInert);
-  const int fd = dev.fd();
-  for (const char* name : {"pts", "shm", "mqueue"}) make_directory_at(fd, name, 0755);
-  for (const DeviceLink& link : kDeviceLinks)
-    if (::symlinkat(link.target, fd, link.name) != 0)
-      throw base::system_error(errno, "create symlink", link.name);
-  enter_tree("/dev", fd);
-  attach(std::move(dev), open_at(target, ".", O_PATH), "/dev");
-
-  for (const HostDevices::Device& device : devices.devices()) {
-    if (::mknodat(fd, device.name.c_str(), S_IFREG | 0644, 0) != 0)
-      throw base::system_error(errno, "create mount point", "/dev/" + device.name);
-    // The node is the host's own: read-only, so that its owner and mode cannot be changed. Data
-    // goes through all the same.
-    DetachedMount node = clone_mount(device.node.get(), "/dev/" + device.name);
-    node.restrict_to(kDeviceNode, "/dev/" + device.name);
-    attach(std::move(node), open_at(fd, device.name, O_PATH), "/dev/" + device.name);
-  }
-  if (spec.insecure) make_host_devices(fd);
-  terminals_ = attach(make_terminals(), open_at(fd, "pts", O_PATH), "/dev/pts");
-  attach(make_tmpfs(spec.shm_size_bytes, 01777, kInert), open_at(fd, "shm", O_PATH), "/dev/shm");
-  mqueue_target_ = keep(open_at(fd, "mqueue", O_PATH));
+  enter_tree("/dev", kit.devices.fd());
+  attach(std::move(kit.devices), open_at(target, ".", O_PATH), "/dev");
+  for (StepKit::Part& part : kit.parts)
+    attach(std::move(part.mount), std::move(part.target), std::move(part.path));
+  terminals_ = attach(std::move(kit.terminals), std::move(kit.terminals_target), "/dev/pts");
+  mqueue_target_ = keep(std::move(kit.mqueue_target));
 }
 
 void RootAssembly::plan_network_files(const Spec& spec) {

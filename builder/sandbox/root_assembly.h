@@ -11,33 +11,19 @@
 #include "builder/sandbox/mount_points.h"
 #include "builder/sandbox/sandbox.h"
 #include "builder/sandbox/sandbox_child.h"
+#include "builder/sandbox/step_kit.h"
 #include "layers/base/fd.h"
 
 namespace strake::sandbox {
-
-/// The device nodes of the host that steps may use, checked to be what their names say.
-class HostDevices {
- public:
-  struct Device {
-    std::string name;  // below /dev
-    base::FileDescriptor node;
-  };
-  /// Throws Error(unsupported) if one is missing or something else.
-  HostDevices();
-  const std::vector<Device>& devices() const noexcept { return devices_; }
-
- private:
-  std::vector<Device> devices_;
-};
 
 /// Everything a step sees, built as detached mounts before the child exists; the child only
 /// attaches them. Mount points that the image lacks exist as long as this object, which must
 /// outlive all processes of the step.
 class RootAssembly {
  public:
-  /// Throws Error(invalid_input) if the image or a mount target makes it impossible, else
-  /// Error(system).
-  RootAssembly(const Spec& spec, const HostDevices& devices);
+  /// `kit` is of the kind of `spec`. Throws Error(invalid_input) if the image or a mount target
+  /// makes it impossible, else Error(system).
+  RootAssembly(const Spec& spec, StepKit kit);
   RootAssembly(const RootAssembly&) = delete;
   RootAssembly& operator=(const RootAssembly&) = delete;
 
@@ -65,8 +51,7 @@ class RootAssembly {
   };
 
   void make_working_directory(const Spec& spec);
-  void plan_kernel_directories(const Spec& spec);
-  void plan_devices(const Spec& spec, const HostDevices& devices);
+  void plan_devices(StepKit& kit);
   void plan_network_files(const Spec& spec);
   void plan(const BindMount& mount);
   void plan(const TmpfsMount& mount);

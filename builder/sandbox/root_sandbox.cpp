@@ -22,6 +22,7 @@
 #include "builder/sandbox/step_start.h"
 #include "builder/sandbox/step_streams.h"
 #include "layers/base/error.h"
+#include "layers/base/log.h"
 
 namespace strake::sandbox {
 namespace {
@@ -78,12 +79,37 @@ void RootSandbox::check_runnable(const std::string& architecture) const {
   find_emulation(architecture);
 }
 
+StepKit RootSandbox::take_kit(const StepKit::Kind& kind) {
+  {
+    const std::lock_guard lock(kit_mutex_);
+    if (kit_ && kit_->kind == kind) {
+      StepKit kit = *std::move(kit_);
+      kit_.reset();
+      return kit;
+    }
+  }
+  return StepKit(kind, devices_);
+}
+
+/// For the step after this one, which most likely is of the same kind: here the builder would only
+/// wait.
+void RootSandbox::prepare_kit(const StepKit::Kind& kind) noexcept {
+  try {
+    const std::lock_guard lock(kit_mutex_);
+    if (!kit_ || kit_->kind != kind) kit_.emplace(kind, devices_);
+  } catch (const Error& error) {
+    // Whoever needs it makes it himself, and is told why that does not work.
+    base::log_debug(std::string("cannot make mounts ahead: ") + error.what());
+  }
+}
+
 ExitStatus RootSandbox::run(const Spec& spec, base::ByteSink& output, std::stop_token stop) {
   if (stop.stop_requested()) throw Error(ErrorCode::cancelled, "step stopped");
   const Emulation emulation = find_emulation(spec.architecture);
   const FileDescriptor init_plan = make_init_plan(spec, Confinement::namespaces, supervision_);
   // Outlives all processes of the step: its destructor takes the mount points away.
-  const RootAssembly root(spec, devices_);
+  const StepKit::Kind kind = StepKit::kind_of(spec);
+  const RootAssembly root(spec, take_kit(kind));
   const DetachedMount proc = own_proc_ ? DetachedMount() : copy_host_proc();
   StepStreams streams(spec, output, root.terminals());
   base::Pipe status_pipe = base::make_pipe();
@@ -123,6 +149,7 @@ ExitStatus RootSandbox::run(const Spec& spec, base::ByteSink& output, std::stop_
   status_pipe.write_end.reset();
   if (owners) owners->close_channel();
   streams.close_far_ends();
+  prepare_kit(kind);
   const Outcome outcome =
       supervise(std::move(init), std::move(status_pipe.read_end), streams.flows(),
                 {.polite = stop,

@@ -1,12 +1,15 @@
 #pragma once
 
 #include <chrono>
+#include <mutex>
+#include <optional>
 #include <string>
 
 #include "builder/sandbox/emulation.h"
 #include "builder/sandbox/owners/calls.h"
 #include "builder/sandbox/root_assembly.h"
 #include "builder/sandbox/sandbox.h"
+#include "builder/sandbox/step_kit.h"
 #include "builder/sandbox/supervisor.h"
 
 namespace strake::sandbox {
@@ -26,12 +29,17 @@ class RootSandbox final : public Sandbox {
   void check_runnable(const std::string& architecture) const override;
 
  private:
+  StepKit take_kit(const StepKit::Kind& kind);
+  void prepare_kit(const StepKit::Kind& kind) noexcept;
+
   bool own_proc_;  // else steps get the builder's
   Supervision supervision_;
   HostDevices devices_;
   base::FileDescriptor init_program_;
   std::chrono::milliseconds grace_;
   std::stop_source urgent_;
+  std::mutex kit_mutex_;
+  std::optional<StepKit> kit_;  // for the next step
 };
 
 }  // namespace strake::sandbox

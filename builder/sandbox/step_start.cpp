@@ -7,6 +7,7 @@
 #include <cerrno>
 
 #include "layers/base/error.h"
+#include "layers/base/trace.h"
 
 namespace strake::sandbox {
 namespace {
@@ -63,6 +64,7 @@ int enter(void* plan) {
 // become init (as vfork): no page table is copied, however large the builder. Where the child has to
 // wait for the builder (which writes id maps, or connects a network), it gets a copy.
 ChildProcess clone_child(const ChildPlan& plan, int flags) {
+  const base::TraceSpan span("start");
   const ChildStack stack;
   const SignalsBlocked blocked;
   const int memory = plan.release_fd >= 0 ? 0 : CLONE_VM | CLONE_VFORK;

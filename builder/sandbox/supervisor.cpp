@@ -10,6 +10,7 @@
 #include <cerrno>
 
 #include "layers/base/error.h"
+#include "layers/base/trace.h"
 
 namespace strake::sandbox {
 namespace {
@@ -97,6 +98,7 @@ void make_nonblocking(int fd) {
 
 Outcome supervise(ChildProcess init, base::FileDescriptor status,
                   std::span<const std::unique_ptr<Flow>> flows, const StopPolicy& policy) {
+  const base::TraceSpan span("command");
   make_nonblocking(status.get());
   Wakeup wakeup;
   const std::stop_callback on_polite(policy.polite, [&] { wakeup.ring(); });
