@@ -50,6 +50,7 @@ def parse_arguments():
     parser.add_argument("--update", action="store_true", help="put the tables into the README files")
     options = parser.parse_args()
     options.peer_runs = options.runs if options.peer_runs is None else options.peer_runs
+    options.stopped = False
     options.wanted = [word for word in options.only.split(",") if word]
     unknown = set(options.wanted) - set(WORKLOADS)
     if unknown:
@@ -123,7 +124,11 @@ def measure(options, work):
         contexts = make_contexts(options, registry, work)
         builders = chosen_builders(options, work, disk, registry)
         rounds = Rounds((work, disk, registry), builders, contexts, options.runs, options.peer_runs)
-        rounds.run(options.wanted)
+        try:
+            rounds.run(options.wanted)
+        except (KeyboardInterrupt, SystemExit):
+            say("stopped: the figures so far")
+            options.stopped, options.update = True, False
         return rounds, {builder.name: builder.version() for builder in builders}
     finally:
         for builder in builders:
@@ -154,6 +159,8 @@ def main():
     try:
         rounds, versions = measure(options, work)
         write_results(options, rounds, versions)
+        if options.stopped or rounds.failures:
+            sys.exit(1)
     except (CommandFailed, subprocess.CalledProcessError, KeyboardInterrupt) as failure:
         sys.exit(f"compare.py: {failure or 'stopped'}")
     finally:

@@ -106,7 +106,7 @@ def run(command, environment=None, daemons=(), registry=None, directory=None):
 def watch(pid):
     """The most memory it had when it was looked at, until it ends. Commands of the build are
     children of the builder: what they take is not the builder's."""
-    peak, pause = 0.0, 2
+    peak, pause = 0.0, 1
     descriptor = os.pidfd_open(pid)
     try:
         poll = select.poll()
