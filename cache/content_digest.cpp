@@ -37,6 +37,7 @@ void append_line(std::string& line, const SelectedFile& file) {
   if (file.content) {
     const base::Digest::Bytes& bytes = file.content->bytes();
     line.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    append_number(line, file.size_bytes);
   }
 }
 
@@ -80,7 +81,7 @@ void ContentDigest::add(const SelectedFile& file, std::string_view shown_path) {
   if (keep_ == Keep::manifest)
     manifest_.entries.push_back({std::string(shown_path.empty() ? file.path : shown_path),
                                  file.mode, file.uid, file.gid, content_mark(file),
-                                 attribute_mark(file)});
+                                 attribute_mark(file), file.size_bytes});
 }
 
 base::Digest ContentDigest::finish() {

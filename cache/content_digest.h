@@ -24,7 +24,8 @@ struct SelectedFile {
   std::string hard_link_to = {};             // path of an earlier file that is the same inode
   dev_t device = 0;                          // device nodes
   std::vector<base::Xattr> xattrs = {};      // security.capability and user.* count, others do not
-  std::optional<base::Digest> content = {};  // regular files
+  std::optional<base::Digest> content = {};  // regular files: see content_digest()
+  std::uint64_t size_bytes = 0;              // of the content
 };
 
 /// Digest of selected files: path, type, mode, owner, links, device, xattrs, bytes; never a time.

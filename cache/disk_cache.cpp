@@ -172,10 +172,11 @@ void DiskCache::store(const CacheKey& key, const CacheRecord& record) {
   const fs::path file = file_of(key);
   with_directory(file.parent_path(),
                  [&] { base::write_file_atomically(file, bytes, 0600, base::Durability::none); });
-  if (record.slot == SlotId{}) return;
   const fs::path slots = directory_ / kSlots;
-  with_directory(slots,
-                 [&] { replace_symlink(key.digest.hex(), slots / record.slot.digest.hex()); });
+  for (const SlotId& slot : {record.slot, record.operation}) {
+    if (slot == SlotId()) continue;
+    with_directory(slots, [&] { replace_symlink(key.digest.hex(), slots / slot.digest.hex()); });
+  }
 }
 
 std::optional<CacheRecord> DiskCache::find_latest(const SlotId& slot) {
@@ -183,7 +184,8 @@ std::optional<CacheRecord> DiskCache::find_latest(const SlotId& slot) {
   if (!key) return std::nullopt;
   std::optional<Stored> stored = load(*key, Purpose::story);
   // The same key may have been stored for another place since.
-  if (!stored || stored->record.slot != slot) return std::nullopt;
+  if (!stored || (stored->record.slot != slot && stored->record.operation != slot))
+    return std::nullopt;
   return std::move(stored->record);
 }
 

@@ -16,29 +16,23 @@ namespace {
 
 using base::ErrorCode;
 
-constexpr std::size_t kBufferBytes = 128 * 1024;
 constexpr int kAttempts = 3;
 
 /// Digest of the first `size_bytes` bytes, or of fewer if there are no more. Nobody looks for the
 /// end behind them: a file that grew has another stamp.
 base::Digest read_digest(int file, std::uint64_t size_bytes, std::string_view subject) {
   // One for each thread, because most files are smaller than what zeroing a new one would cost.
-  thread_local std::vector<std::byte> buffer(kBufferBytes);
-  const auto read_at = [&](std::uint64_t offset) {
-    const std::size_t want = std::min<std::uint64_t>(kBufferBytes, size_bytes - offset);
-    const std::size_t got = base::pread_full(file, std::span(buffer).first(want), offset, subject);
-    return std::span<const std::byte>(buffer).first(got);
-  };
-  if (size_bytes <= kBufferBytes) return base::Digest::of(read_at(0));
-
-  base::Sha256 sha256;
-  for (std::uint64_t offset = 0; offset < size_bytes;) {
-    const std::span<const std::byte> bytes = read_at(offset);
-    if (bytes.empty()) break;
-    sha256.update(bytes);
-    offset += bytes.size();
-  }
-  return sha256.finish();
+  thread_local std::vector<std::byte> buffer;
+  std::vector<base::Digest> pieces;
+  std::uint64_t offset = 0;
+  do {
+    const std::size_t want = std::min<std::uint64_t>(kDigestPieceBytes, size_bytes - offset);
+    if (buffer.size() < want) buffer.resize(want);
+    const std::span<std::byte> piece = std::span(buffer).first(want);
+    pieces.push_back(base::Digest::of(piece.first(base::pread_full(file, piece, offset, subject))));
+    offset += want;
+  } while (offset < size_bytes);
+  return content_digest(pieces);
 }
 
 struct ::stat status_of(int file, std::string_view subject) {
@@ -48,6 +42,13 @@ struct ::stat status_of(int file, std::string_view subject) {
 }
 
 }  // namespace
+
+base::Digest content_digest(std::span<const base::Digest> pieces) {
+  if (pieces.size() == 1) return pieces.front();
+  base::Sha256 sha256;
+  for (const base::Digest& piece : pieces) sha256.update(std::as_bytes(std::span(piece.bytes())));
+  return sha256.finish();
+}
 
 base::Digest FileDigester::digest_at(int directory, const std::string& name, struct ::stat& status,
                                      std::string_view subject) const {

@@ -2,6 +2,8 @@
 
 #include <sys/stat.h>
 
+#include <cstddef>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -9,6 +11,15 @@
 #include "layers/base/digest.h"
 
 namespace strake::cache {
+
+/// What a file of more bytes is cut into, so that several threads can compute its digest.
+inline constexpr std::size_t kDigestPieceBytes = 1 << 20;
+
+/// The digest of a file's content: of its bytes, or, if it is larger than a piece, of the digests
+/// of its pieces. `pieces`: one at least, in order. Two files of the same digest may have different
+/// content if one is larger than a piece and the other is not: whoever compares, compares sizes
+/// too.
+base::Digest content_digest(std::span<const base::Digest> pieces);
 
 /// Reads files for their digests, each only once as long as the memo knows it. Thread-safe.
 class FileDigester {

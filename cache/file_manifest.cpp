@@ -6,14 +6,14 @@
 
 // Grammar (numbers are LEB128 varints unless said otherwise):
 //   manifest = version:1 byte  count  entry*
-//   entry    = shared  length  suffix:length bytes  mode  uid  gid  content:8 bytes LE
+//   entry    = shared  length  suffix:length bytes  mode  uid  gid  size  content:8 bytes LE
 //              marked (0 | 1 attributes:8 bytes LE)
 // A path is the first `shared` bytes of the path before, then `suffix`.
 
 namespace strake::cache {
 namespace {
 
-constexpr char kVersion = 1;
+constexpr char kVersion = 2;
 
 void append_varint(std::string& out, std::uint64_t number) {
   for (; number >= 0x80; number >>= 7) out += static_cast<char>(number | 0x80);
@@ -88,6 +88,7 @@ std::string FileManifest::encode() const {
     append_varint(out, entry->mode);
     append_varint(out, entry->uid);
     append_varint(out, entry->gid);
+    append_varint(out, entry->size_bytes);
     append_number(out, entry->content);
     append_varint(out, entry->attributes != 0);
     if (entry->attributes != 0) append_number(out, entry->attributes);
@@ -114,6 +115,7 @@ std::optional<FileManifest> FileManifest::decode(std::string_view bytes) {
     entry.mode = static_cast<std::uint32_t>(in.varint());
     entry.uid = static_cast<std::uint32_t>(in.varint());
     entry.gid = static_cast<std::uint32_t>(in.varint());
+    entry.size_bytes = in.varint();
     entry.content = in.fixed();
     if (in.varint() != 0) entry.attributes = in.fixed();
   }

@@ -15,10 +15,12 @@ struct ManifestEntry {
   std::uint32_t uid = 0, gid = 0;
   std::uint64_t content = 0;     // first bytes of the digest of content, link target or device
   std::uint64_t attributes = 0;  // the same of its xattrs and hard link; 0 when there are none
+  std::uint64_t size_bytes = 0;  // regular files
   bool operator==(const ManifestEntry&) const = default;
 };
 
-/// The files of one step. Only ever used to explain: no decision rests on its short digests.
+/// The files of one step: to explain a miss, and to see one coming from names, modes and sizes. No
+/// decision rests on its short digests.
 struct FileManifest {
   std::vector<ManifestEntry> entries;
 

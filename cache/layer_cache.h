@@ -28,6 +28,8 @@ struct CacheRecord {
   std::optional<oci::Layer> layer = {};  // none: the step changed nothing
   std::vector<KeyField> fields = {};
   SlotId slot = {};
+  /// What the step does and on what, whatever the files it does it with; none: not kept apart.
+  SlotId operation = {};
   std::string title = {};                              // the instruction, for people
   std::chrono::system_clock::time_point created = {};  // whole seconds survive
   std::chrono::milliseconds duration{};                // how long the step took
@@ -44,12 +46,12 @@ class LayerCache {
   /// The record of `key`, without its `files`, which a hit has no use for.
   virtual std::optional<CacheRecord> find(const CacheKey& key) = 0;
 
-  /// Stores or replaces. The record also becomes the latest one of its slot. Throws Error when it
-  /// cannot be written.
+  /// Stores or replaces. The record also becomes the latest one of its slot and operation. Throws
+  /// Error when it cannot be written.
   virtual void store(const CacheKey& key, const CacheRecord& record) = 0;
 
-  /// The record stored most recently for the same place, `files` included: what a miss is
-  /// explained against, and what a re-run step's result is compared with.
+  /// The record stored most recently for the same place or operation, `files` included: what a miss
+  /// is explained against, and what a re-run step's result is compared with.
   virtual std::optional<CacheRecord> find_latest(const SlotId& slot) = 0;
 
   /// Waits for the right to execute the step of `key`. Whoever had to wait looks for the record

@@ -67,6 +67,7 @@ std::string to_json_text(const CacheKey& key, const CacheRecord& record, std::st
       {"fields", std::move(fields)},
   };
   if (texts == Texts::hex) object["hex"] = true;
+  if (record.operation != SlotId()) object["operation"] = record.operation.digest.hex();
   if (record.layer)
     object["layer"] = {{"diff_id", record.layer->diff_id.digest.hex()},
                        {"tar_size", record.layer->tar_size_bytes}};
@@ -87,6 +88,7 @@ CacheRecord record_from_json(const json& object) {
   };
   CacheRecord record;
   record.slot = {digest_member(object, "slot")};
+  if (object.contains("operation")) record.operation = {digest_member(object, "operation")};
   record.title = text(object.at("title"));
   record.created += std::chrono::seconds(object.at("created").get<std::int64_t>());
   record.duration = std::chrono::milliseconds(object.at("milliseconds").get<std::int64_t>());

@@ -17,7 +17,7 @@
 // The file, in the byte order of the machine:
 //   Header                       32 bytes, with its own checksum
 //   starts: u32[2^bits + 1]      entries whose hash begins with the bits i are [starts[i],
-//   starts[i+1]) (4 bytes of padding if the table has an odd number of elements) Entry[count] 80
+//   starts[i+1]) (4 bytes of padding if the table has an odd number of elements) Entry[count] 88
 //   bytes each, by hash, each with its own checksum
 //
 // A file is only ever replaced by rename, so a mapped one neither changes nor shrinks. It is not
@@ -29,13 +29,14 @@ namespace strake::cache {
 struct StatMemo::Entry {
   FileStamp stamp;
   base::Digest::Bytes digest;
+  std::uint64_t plain;  // 0 or 1
   std::uint64_t checksum;
 };
 
 namespace {
 
 constexpr std::uint64_t kMagic = 0x6f6d656d6b727473;  // "strkmemo" on a little-endian machine
-constexpr std::uint32_t kVersion = 1;
+constexpr std::uint32_t kVersion = 2;
 constexpr unsigned kMaxBits = 24;
 /// A memo up to this size keeps what it has: sorting out would save nothing.
 constexpr std::size_t kSmallMemo = 4096;
@@ -61,10 +62,11 @@ std::uint64_t hash_of(const FileStamp& stamp) {
   return mixed(mixed(1, stamp.device), stamp.inode);
 }
 
-std::uint64_t checksum_of(const FileStamp& stamp, const base::Digest::Bytes& digest) {
+std::uint64_t checksum_of(const FileStamp& stamp, const base::Digest::Bytes& digest,
+                          std::uint64_t plain) {
   const auto words = std::bit_cast<std::array<std::uint64_t, 5>>(stamp);
   const auto digest_words = std::bit_cast<std::array<std::uint64_t, 4>>(digest);
-  std::uint64_t sum = 2;
+  std::uint64_t sum = mixed(2, plain);
   for (const std::uint64_t word : words) sum = mixed(sum, word);
   for (const std::uint64_t word : digest_words) sum = mixed(sum, word);
   return sum;
@@ -166,15 +168,22 @@ std::filesystem::path StatMemo::file_for(const std::filesystem::path& directory,
 const StatMemo::Entry* StatMemo::find_loaded(const FileStamp& stamp) const {
   if (!loaded_) return nullptr;
   for (const Entry& entry : loaded_->candidates(stamp))
-    if (entry.stamp == stamp && entry.checksum == checksum_of(entry.stamp, entry.digest))
+    if (entry.stamp == stamp &&
+        entry.checksum == checksum_of(entry.stamp, entry.digest, entry.plain))
       return &entry;
   return nullptr;
 }
 
 std::optional<base::Digest> StatMemo::find(const FileStamp& stamp) const {
+  const std::optional<KnownFile> known = look_up(stamp);
+  if (!known) return std::nullopt;
+  return known->content;
+}
+
+std::optional<KnownFile> StatMemo::look_up(const FileStamp& stamp) const {
   if (const Entry* entry = find_loaded(stamp)) {
     seen_[entry - loaded_->entries().data()].store(true, std::memory_order_relaxed);
-    return base::Digest(entry->digest);
+    return KnownFile{base::Digest(entry->digest), entry->plain != 0};
   }
   if (!any_added_.load(std::memory_order_acquire)) return std::nullopt;
   const std::lock_guard lock(mutex_);
@@ -183,21 +192,23 @@ std::optional<base::Digest> StatMemo::find(const FileStamp& stamp) const {
   return added->second;
 }
 
-void StatMemo::remember(const FileStamp& stamp, const base::Digest& digest, Time read_at) {
+void StatMemo::remember(const FileStamp& stamp, const base::Digest& digest, Time read_at,
+                        bool plain) {
   using std::chrono::nanoseconds;
   const nanoseconds newest(std::max(stamp.mtime_ns, stamp.ctime_ns));
   const auto safe =
       std::chrono::duration_cast<nanoseconds>(read_at.time_since_epoch()) - kRacyMargin;
   if (newest >= safe) return;
   const std::lock_guard lock(mutex_);
-  unsaved_ |= added_.insert_or_assign(stamp, digest).second;
+  unsaved_ |= added_.insert_or_assign(stamp, KnownFile{digest, plain}).second;
   any_added_.store(true, std::memory_order_release);
 }
 
 std::vector<StatMemo::Entry> StatMemo::entries_to_save() const {
   std::vector<Entry> kept, unseen;
-  for (const auto& [stamp, digest] : added_)
-    kept.push_back({stamp, digest.bytes(), checksum_of(stamp, digest.bytes())});
+  for (const auto& [stamp, file] : added_)
+    kept.push_back({stamp, file.content.bytes(), file.plain,
+                    checksum_of(stamp, file.content.bytes(), file.plain)});
 
   const std::span<const Entry> loaded = loaded_ ? loaded_->entries() : std::span<const Entry>();
   for (std::size_t i = 0; i < loaded.size(); ++i) {
@@ -207,7 +218,7 @@ std::vector<StatMemo::Entry> StatMemo::entries_to_save() const {
     if (newer != added_.end() && newer->first.device == stamp.device &&
         newer->first.inode == stamp.inode)
       continue;
-    if (loaded[i].checksum != checksum_of(stamp, loaded[i].digest)) continue;
+    if (loaded[i].checksum != checksum_of(stamp, loaded[i].digest, loaded[i].plain)) continue;
     (seen_[i].load(std::memory_order_relaxed) ? kept : unseen).push_back(loaded[i]);
   }
   if (unseen.size() <= kept.size() || unseen.size() + kept.size() <= kSmallMemo)

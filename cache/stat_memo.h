@@ -26,6 +26,13 @@ struct FileStamp {
 };
 FileStamp stamp_of(const struct ::stat& status);
 
+/// What is known of a file.
+struct KnownFile {
+  base::Digest content;  // see content_digest()
+  /// It has no extended attribute that a layer could carry. (Setting one changes the ctime.)
+  bool plain = false;
+};
+
 /// Remembers digests of files by their stamps, so that a file is read once in its life.
 ///
 /// The racy rule: a file written again within the tick of its time stamps keeps its stamp. Hence a
@@ -53,10 +60,13 @@ class StatMemo {
                                         const std::filesystem::path& root);
 
   std::optional<base::Digest> find(const FileStamp& stamp) const;
+  /// The same, and what else is known.
+  std::optional<KnownFile> look_up(const FileStamp& stamp) const;
 
   /// `read_at`: the wall clock before the first byte was read. Forgotten at once where the racy
   /// rule says so.
-  void remember(const FileStamp& stamp, const base::Digest& digest, Time read_at);
+  void remember(const FileStamp& stamp, const base::Digest& digest, Time read_at,
+                bool plain = false);
 
   /// Writes the file if remember() added anything, replacing it atomically. Entries that nobody
   /// asked for in this run go when they outnumber the others. Throws Error.
@@ -78,7 +88,7 @@ class StatMemo {
   std::unique_ptr<std::atomic<bool>[]> seen_;
 
   mutable std::mutex mutex_;
-  std::map<FileStamp, base::Digest> added_;
+  std::map<FileStamp, KnownFile> added_;
   std::atomic<bool> any_added_ = false;  // saves find() the mutex
   bool unsaved_ = false;
 };

@@ -21,8 +21,15 @@ struct LayerRecord {
     bool synced = false;
   };
 
+  /// The plain tar in the directory, layer.tar, if there is one.
+  struct Tar {
+    std::string boot_id;
+    bool synced = false;
+  };
+
   std::uint64_t tar_size_bytes = 0;  // 0: not known (no tar is empty)
   std::optional<Tree> tree;
+  std::optional<Tar> tar;
   std::vector<KnownBlob> blobs;  // oldest first
 };
 

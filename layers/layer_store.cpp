@@ -14,9 +14,10 @@
 #include <utility>
 
 #include "layers/archive/compression.h"
-#include "layers/archive/tar_writer.h"
+#include "layers/archive/parallel_tar_writer.h"
 #include "layers/base/error.h"
 #include "layers/base/log.h"
+#include "layers/base/piece_source.h"
 #include "layers/base/rooted_directory.h"
 #include "layers/layer_record.h"
 #include "layers/snapshot/apply.h"
@@ -75,24 +76,25 @@ fs::path make_tree_directory(const base::TempDirectory& work) {
   return tree;
 }
 
-/// Hashes what is read through it.
-class HashingSource final : public base::ByteSource {
- public:
-  explicit HashingSource(base::ByteSource& from) : from_(from) {}
-  std::size_t read(std::span<std::byte> buffer) override {
-    const std::size_t count = from_.read(buffer);
-    sha256_.update(buffer.first(count));
-    size_bytes_ += count;
-    return count;
-  }
-  std::uint64_t size_bytes() const noexcept { return size_bytes_; }
-  base::Digest finish() { return sha256_.finish(); }
-
- private:
-  base::ByteSource& from_;
-  base::Sha256 sha256_;
-  std::uint64_t size_bytes_ = 0;
+/// What was read of a tar.
+struct UnpackedTar {
+  base::Digest digest;
+  std::uint64_t size_bytes = 0;
+  ApplyResult applied;
 };
+
+/// Files are made while the bytes of the tar are hashed, and the next ones are decompressed.
+UnpackedTar unpack_into(int directory, base::ByteSource& tar, XattrNamespace xattrs) {
+  base::HashingSink hash;
+  UnpackedTar unpacked;
+  {
+    base::ReadAhead ahead(tar, "inflate", [&](auto bytes) { hash.write(bytes); });
+    unpacked.applied = apply_layer(ahead, directory, {.xattrs = xattrs});
+  }
+  unpacked.size_bytes = hash.size_bytes();
+  unpacked.digest = hash.finish();
+  return unpacked;
+}
 
 }  // namespace
 
@@ -136,20 +138,18 @@ oci::Layer LayerStore::unpack(base::ByteSource& tar, const DiffId& expected) con
   const base::TempDirectory work = store_->make_ingest("unpack-");
   const fs::path tree = make_tree_directory(work);
   const FileDescriptor directory = open_directory(tree);
-  HashingSource hashed(tar);
-  const ApplyResult applied =
-      apply_layer(hashed, directory.get(), {.xattrs = store_->xattr_namespace()});
-  const base::Digest digest = hashed.finish();
+  const auto [digest, size_bytes, applied] =
+      unpack_into(directory.get(), tar, store_->xattr_namespace());
   if (digest != expected.digest)
     throw Error(ErrorCode::corrupt, shown(expected) + " has another content than it should: got " +
-                                        digest.str() + " (" + std::to_string(hashed.size_bytes()) +
+                                        digest.str() + " (" + std::to_string(size_bytes) +
                                         " bytes)");
   if (applied.dropped_entries + applied.dropped_xattrs > 0)
     base::log_info(shown(expected) + ": left out " + std::to_string(applied.dropped_entries) +
                    " entries and " + std::to_string(applied.dropped_xattrs) +
                    " attributes that layers may not carry");
   normalise_root(directory.get());
-  const oci::Layer layer = {expected, hashed.size_bytes()};
+  const oci::Layer layer = {expected, size_bytes};
   publish(work, layer, LayerRecord::Origin::unpacked);
   return layer;
 }
@@ -172,42 +172,69 @@ void LayerStore::publish(const base::TempDirectory& work, const oci::Layer& laye
 }
 
 oci::Layer LayerStore::adopt(base::TempDirectory&& work, const SealOptions& options) const {
-  const base::TempDirectory taken = std::move(work);
-  const FileDescriptor tree = open_directory(taken.path() / "tree");
+  // What is left of `work` is the caller's to remove, when nothing is mounted from it any more.
+  const FileDescriptor tree = open_directory(work.path() / "tree");
   base::HashingSink hash(options.also);
-  TarWriter tar(hash);
+  ParallelTarWriter tar(hash);
   write_tree_as_tar(tree.get(), tar,
                     {.xattrs = store_->xattr_namespace(), .clamp_mtime = options.clamp_mtime});
   tar.finish();
   normalise_root(tree.get());
-  return keep(taken, {{hash.finish()}, hash.size_bytes()});
+  return keep(work, {{hash.finish()}, hash.size_bytes()}, LayerForm::tree);
 }
 
 LayerWriter LayerStore::writer(const SealOptions& options) const {
   return LayerWriter(store_->make_ingest("layer-"), {.xattrs = store_->xattr_namespace(),
+                                                     .form = options.form,
                                                      .clamp_mtime = options.clamp_mtime,
                                                      .also = options.also});
 }
 
 oci::Layer LayerStore::seal(LayerWriter&& writer) const {
-  const LayerWriter::Finished finished = std::move(writer).finish();
-  return keep(finished.work, finished.layer);
+  return seal(std::move(writer).finish());
 }
 
-/// Publishes a tree that was made here, unless the layer is there already.
-oci::Layer LayerStore::keep(const base::TempDirectory& work, const oci::Layer& layer) const {
+oci::Layer LayerStore::seal(LayerWriter::Finished&& finished) const {
+  return keep(finished.work, finished.layer, finished.form);
+}
+
+/// Publishes what was made here of a layer, unless it is there already.
+oci::Layer LayerStore::keep(const base::TempDirectory& work, const oci::Layer& layer,
+                            LayerForm form) const {
   const FileLock making = lock(layer.diff_id);
-  if (!has_tree(layer.diff_id)) publish(work, layer, LayerRecord::Origin::sealed);
+  switch (form) {
+    case LayerForm::tree:
+      if (!has_tree(layer.diff_id)) publish(work, layer, LayerRecord::Origin::sealed);
+      break;
+    case LayerForm::tar:
+      if (!has_tar(layer.diff_id) && !has_sealed_tree(layer.diff_id)) publish_tar(work, layer);
+      break;
+    case LayerForm::nothing:
+      note_size(layer);
+      break;
+  }
   return layer;
 }
 
-void LayerStore::write_tar(const DiffId& layer, base::ByteSink& to) const {
+/// So that find() knows the layer. The caller holds its lock.
+void LayerStore::note_size(const oci::Layer& layer) const {
+  LayerRecord record = read_layer_record(directory_of(layer.diff_id)).value_or(LayerRecord());
+  if (record.tar_size_bytes == layer.tar_size_bytes) return;
+  record.tar_size_bytes = layer.tar_size_bytes;
+  write_layer_record(directory_of(layer.diff_id), record);
+}
+
+/// Whether there is a tree that gives the layer's tar again.
+bool LayerStore::has_sealed_tree(const DiffId& layer) const {
   const std::optional<LayerRecord> record = read_layer_record(directory_of(layer));
-  const bool has_our_tree =
-      record && is_trusted(*record, store_->xattr_namespace()) && is_there(tree_path(layer));
-  if (has_our_tree && record->tree->origin == LayerRecord::Origin::sealed)
-    return write_tar_of_tree(layer, to);
-  if (record) {
+  return record && is_trusted(*record, store_->xattr_namespace()) && is_there(tree_path(layer)) &&
+         record->tree->origin == LayerRecord::Origin::sealed;
+}
+
+void LayerStore::write_tar(const DiffId& layer, base::ByteSink& to) const {
+  if (has_tar(layer)) return write_plain_tar(layer, to);
+  if (has_sealed_tree(layer)) return write_tar_of_tree(layer, to);
+  if (const std::optional<LayerRecord> record = read_layer_record(directory_of(layer))) {
     for (const KnownBlob& known : record->blobs) {
       if (blobs_->size(known.blob.digest) == known.blob.size)
         return write_tar_of_blob(layer, known.blob, to);
@@ -219,7 +246,7 @@ void LayerStore::write_tar(const DiffId& layer, base::ByteSink& to) const {
 void LayerStore::write_tar_of_tree(const DiffId& layer, base::ByteSink& to) const {
   const FileDescriptor tree = open_directory(tree_path(layer));
   base::HashingSink hash(&to);
-  TarWriter tar(hash);
+  ParallelTarWriter tar(hash);
   write_tree_as_tar(tree.get(), tar, {.xattrs = store_->xattr_namespace()});
   tar.finish();
   if (const base::Digest digest = hash.finish(); digest != layer.digest) {
@@ -274,23 +301,30 @@ std::vector<KnownBlob> LayerStore::blobs(const DiffId& layer) const {
 void LayerStore::sync_all() const {
   struct Unsynced {
     DiffId layer;
-    ino_t tree;
+    ino_t tree = 0, tar = 0;
+  };
+  const auto of_this_boot = [](const auto& form) {
+    return form && !form->synced && form->boot_id == base::boot_id();
   };
   std::vector<Unsynced> unsynced;
   for (const DiffId& layer : list()) {
     const std::optional<LayerRecord> record = read_layer_record(directory_of(layer));
-    if (record && record->tree && !record->tree->synced && record->tree->boot_id == base::boot_id())
-      if (const ino_t tree = inode_of(tree_path(layer)); tree != 0)
-        unsynced.push_back({layer, tree});
+    if (!record) continue;
+    Unsynced found{layer};
+    if (of_this_boot(record->tree)) found.tree = inode_of(tree_path(layer));
+    if (of_this_boot(record->tar)) found.tar = inode_of(tar_path(layer));
+    if (found.tree != 0 || found.tar != 0) unsynced.push_back(found);
   }
   if (unsynced.empty()) return;
   if (::syncfs(store_->root_fd()) != 0) throw system_error(errno, "sync", store_->root().native());
-  for (const auto& [layer, tree] : unsynced) {
+  for (const auto& [layer, tree, tar] : unsynced) {
     const FileLock changing = lock(layer);
     std::optional<LayerRecord> record = read_layer_record(directory_of(layer));
-    // A tree that took this one's place meanwhile was not synced.
-    if (!record || !record->tree || inode_of(tree_path(layer)) != tree) continue;
-    record->tree->synced = true;
+    if (!record) continue;
+    // What took their place meanwhile was not synced.
+    if (tree != 0 && record->tree && inode_of(tree_path(layer)) == tree)
+      record->tree->synced = true;
+    if (tar != 0 && record->tar && inode_of(tar_path(layer)) == tar) record->tar->synced = true;
     write_layer_record(directory_of(layer), *record);
   }
 }
@@ -304,7 +338,11 @@ std::vector<DiffId> LayerStore::list() const {
 }
 
 std::uint64_t LayerStore::disk_usage(const DiffId& layer) const {
-  if (!is_there(tree_path(layer))) return 0;
+  struct ::stat tar;
+  const std::uint64_t of_tar = ::lstat(tar_path(layer).c_str(), &tar) == 0
+                                   ? static_cast<std::uint64_t>(tar.st_blocks) * 512
+                                   : 0;
+  if (!is_there(tree_path(layer))) return of_tar;
   const FileDescriptor tree = open_directory(tree_path(layer));
   TreeWalk walk(tree.get(), store_->xattr_namespace(), true);
   std::uint64_t blocks = 0;
@@ -314,7 +352,7 @@ std::uint64_t LayerStore::disk_usage(const DiffId& layer) const {
     blocks += static_cast<std::uint64_t>(status.st_blocks) /
               (S_ISDIR(status.st_mode) ? 1 : std::max<nlink_t>(status.st_nlink, 1));
   }
-  return blocks * 512;
+  return of_tar + blocks * 512;
 }
 
 void LayerStore::remove(const DiffId& layer) const {

@@ -94,14 +94,14 @@ class Copier {
           draft_.put(entry_from(*parent, join_path(target, parent->path)));
       const std::string path = join_path(target, entry.path);
       draft_.require_directory(parent_path(path), made_);
-      draft_.put(entry_from(entry, path), content_of(entry, source_.root));
+      draft_.put(entry_from(entry, path), content_from(entry, source_));
     }
   }
 
   void put_file(const SelectedSource& selected, const std::string& target) {
     const SelectedEntry& file = selected.entries.front();
     draft_.require_directory(parent_path(target), made_);
-    draft_.put(entry_from(file, target), content_of(file, source_.root));
+    draft_.put(entry_from(file, target), content_from(file, source_));
   }
 
   void put_below_parents(const SelectedSource& selected) {
@@ -162,8 +162,8 @@ class Copier {
   void put_unpacked(const base::RootedDirectory& tree) {
     plan::Copy everything;
     everything.sources = {"/"};
-    const std::vector<SelectedSource> content =
-        select_files(everything, {.root = tree, .shown_name = "the archive"});
+    const CopySource archive{.root = tree, .shown_name = "the archive"};
+    const std::vector<SelectedSource> content = select_files(everything, archive);
     draft_.require_directory(destination_, made_);
     if (is_opaque(content.front().entries.front())) remove_all_in(destination_);
     for (const SelectedEntry& entry : std::span(content.front().entries).subspan(1)) {
@@ -177,7 +177,7 @@ class Copier {
       drafted.xattrs = entry.xattrs;
       if (owner_) drafted.uid = owner_->uid;
       if (owner_) drafted.gid = owner_->gid;
-      draft_.replace(std::move(drafted), content_of(entry, tree));
+      draft_.replace(std::move(drafted), content_from(entry, archive));
       if (S_ISDIR(entry.status.st_mode) && is_opaque(entry)) remove_all_in(path);
     }
   }
@@ -211,11 +211,19 @@ class Copier {
     return entry;
   }
 
-  static DraftContent content_of(const SelectedEntry& selected, const base::RootedDirectory& root) {
+  static DraftContent content_from(const SelectedEntry& selected, const CopySource& source) {
     DraftContent content;
     if (!S_ISREG(selected.status.st_mode)) return content;
-    content.root = &root;
-    content.path = selected.source_path;
+    content.file = {.root = &source.root,
+                    .path = selected.source_path,
+                    .stamp = cache::stamp_of(selected.status),
+                    .stamp_counts = source.is_context,
+                    .plain = std::none_of(selected.xattrs.begin(), selected.xattrs.end(),
+                                          [](const base::Xattr& xattr) {
+                                            return layers::is_layer_xattr(xattr.first,
+                                                                          xattr.second);
+                                          }),
+                    .index = selected.index};
     if (selected.status.st_nlink > 1) {
       content.device = selected.status.st_dev;
       content.inode = selected.status.st_ino;

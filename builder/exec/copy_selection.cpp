@@ -1,13 +1,13 @@
 #include "builder/exec/copy_selection.h"
 
 #include <fcntl.h>
-#include <sys/xattr.h>
 
 #include <algorithm>
-#include <cerrno>
+#include <iterator>
 
 #include "builder/dockerfile/glob.h"
 #include "builder/exec/layer_paths.h"
+#include "builder/exec/selection_walk.h"
 #include "layers/base/error.h"
 
 namespace strake::builder {
@@ -17,27 +17,6 @@ using base::Error;
 using base::ErrorCode;
 using dockerfile::Glob;
 using dockerfile::IgnoreMatcher;
-
-/// Attributes of an entry of an open directory. The path through /proc names just this entry: the
-/// directory is open, and the last component is not followed.
-std::vector<base::Xattr> xattrs_at(int directory, const std::string& name) {
-  const std::string path = "/proc/self/fd/" + std::to_string(directory) + "/" + name;
-  const ssize_t needed = ::llistxattr(path.c_str(), nullptr, 0);
-  if (needed <= 0) return {};
-  std::string names(static_cast<std::size_t>(needed), '\0');
-  const ssize_t size = ::llistxattr(path.c_str(), names.data(), names.size());
-  std::vector<base::Xattr> out;
-  for (std::size_t at = 0; size > 0 && at < static_cast<std::size_t>(size);) {
-    const std::string attribute = names.c_str() + at;
-    at += attribute.size() + 1;
-    char value[64 << 10];
-    const ssize_t length = ::lgetxattr(path.c_str(), attribute.c_str(), value, sizeof value);
-    if (length >= 0)
-      out.emplace_back(attribute, std::string(value, static_cast<std::size_t>(length)));
-  }
-  std::sort(out.begin(), out.end());
-  return out;
-}
 
 /// A directory of a walk: open while its entries are looked at, and only then, so that the depth of
 /// a tree is not bounded by the number of descriptors.
@@ -67,6 +46,7 @@ class Selector {
         throw missing(written, pattern.path);
       }
     }
+    number_entries();
     return std::move(selected_);
   }
 
@@ -81,6 +61,12 @@ class Selector {
     std::string source_path;   // in the source's root
     std::string exclude_path;  // as --exclude patterns see it
   };
+
+  void number_entries() {
+    std::uint32_t next = 0;
+    for (SelectedSource& selected : selected_)
+      for (SelectedEntry& entry : selected.entries) entry.index = next++;
+  }
 
   Pattern parse(const std::string& written) const {
     Pattern pattern;
@@ -193,6 +179,8 @@ class Selector {
     entry.status = status;
     if (S_ISLNK(status.st_mode)) entry.link_target = source_.root.read_link(real);
     entry.xattrs = source_.root.xattrs(real);
+    if (source_.memo != nullptr && S_ISREG(status.st_mode))
+      entry.content = source_.memo->find(cache::stamp_of(status));
     return entry;
   }
 
@@ -219,24 +207,16 @@ class Selector {
 
   /// Everything below the directory `top`, in walk order.
   void walk(const Top& top, std::vector<SelectedEntry>& entries) const {
-    std::vector<SelectedEntry> todo =
-        list(top.source_path, "");  // what is still to be visited, last one first
-    std::reverse(todo.begin(), todo.end());
-    while (!todo.empty()) {
-      SelectedEntry entry = std::move(todo.back());
-      todo.pop_back();
-      const bool directory = S_ISDIR(entry.status.st_mode);
-      const std::string path = entry.path;
-      if (!kept(top, entry)) {
-        if (!directory || !may_keep_below(top, path)) continue;
-        entry.only_as_parent = true;
-      }
-      entries.push_back(std::move(entry));
-      if (!directory) continue;
-      std::vector<SelectedEntry> children = list(top.source_path, path);
-      todo.insert(todo.end(), std::make_move_iterator(children.rbegin()),
-                  std::make_move_iterator(children.rend()));
-    }
+    const auto keep = [&](const SelectedEntry& entry) {
+      if (kept(top, entry)) return Keep::entry;
+      return S_ISDIR(entry.status.st_mode) && may_keep_below(top, entry.path) ? Keep::only_as_parent
+                                                                              : Keep::nothing;
+    };
+    const bool all = excludes_.empty() && (source_.ignored == nullptr || source_.ignored->empty());
+    std::vector<SelectedEntry> below =
+        walk_selection(source_, top.source_path, all ? nullptr : std::function(keep));
+    entries.insert(entries.end(), std::make_move_iterator(below.begin()),
+                   std::make_move_iterator(below.end()));
   }
 
   bool kept(const Top& top, const SelectedEntry& entry) const {
@@ -257,32 +237,6 @@ class Selector {
       state = excludes_.enter(state, std::string_view(path).substr(0, end));
     }
     return excludes_.may_keep_below(state, path);
-  }
-
-  std::vector<SelectedEntry> list(const std::string& top, const std::string& below) const {
-    const OpenDirectory directory = open_directory(source_.root, join_path(top, below));
-    std::vector<SelectedEntry> entries;
-    entries.reserve(directory.names.size());
-    for (const std::string& name : directory.names) {
-      SelectedEntry entry;
-      entry.path = join_path(below, name);
-      entry.source_path = join_path(top, entry.path);
-      if (::fstatat(directory.fd.get(), name.c_str(), &entry.status, AT_SYMLINK_NOFOLLOW) != 0) {
-        if (errno == ENOENT) continue;  // gone since the directory was listed
-        throw base::system_error(errno, "read", entry.source_path);
-      }
-      if (S_ISSOCK(entry.status.st_mode)) continue;
-      if (S_ISLNK(entry.status.st_mode))
-        entry.link_target = source_.root.read_link(entry.source_path);
-      if (source_.root.owners() == base::Owners::recorded) {
-        entry.status = source_.root.lstat(entry.source_path).value_or(entry.status);
-        entry.xattrs = source_.root.xattrs(entry.source_path);
-      } else {
-        entry.xattrs = xattrs_at(directory.fd.get(), name);
-      }
-      entries.push_back(std::move(entry));
-    }
-    return entries;
   }
 
   Error missing(const std::string& written, const std::string& path) const {

@@ -2,11 +2,15 @@
 
 #include <sys/stat.h>
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "builder/dockerfile/ignore_file.h"
 #include "builder/plan/build_plan.h"
+#include "cache/stat_memo.h"
+#include "layers/base/digest.h"
 #include "layers/base/rooted_directory.h"
 
 namespace strake::builder {
@@ -19,6 +23,8 @@ struct CopySource {
   /// The build context: its owners mean nothing, files become 0:0.
   bool is_context = false;
   std::string shown_name;  // "the build context", "stage build"
+  /// What is known of its files. Null where it is not worth looking.
+  cache::StatMemo* memo = nullptr;
 };
 
 /// One file, directory, symlink, … that a source selects.
@@ -28,8 +34,11 @@ struct SelectedEntry {
   struct ::stat status;
   std::string link_target;  // symlinks
   std::vector<base::Xattr> xattrs;
+  /// Regular files that the source's memo knows: cache::content_digest().
+  std::optional<base::Digest> content;
   /// A directory that is left out itself, but something in it may be kept.
   bool only_as_parent = false;
+  std::uint32_t index = 0;  // among the entries of the selection
 };
 
 /// What one source (or one match of a pattern) selects.

@@ -85,7 +85,9 @@ void FetchedSource::put_file(LayerDraft& draft) {
   entry.size_bytes = file_->blob.size;
   entry.mtime.tv_sec = file_->last_modified.value_or(0);
   draft.require_directory(parent_path(path_), {});
-  draft.put(std::move(entry), {.root = &*root_, .path = file_->blob.digest.hex()});
+  draft.put(std::move(entry), {.file = {.root = &*root_,
+                                        .path = file_->blob.digest.hex(),
+                                        .stamp = {.size_bytes = file_->blob.size}}});
 }
 
 /// Owned by root, as files of a build context are.

@@ -1,6 +1,5 @@
 #include "builder/exec/layer_draft.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
@@ -158,7 +157,7 @@ void LayerDraft::remove_below(const std::string& path) {
     entry = entries_.erase(entry);
 }
 
-void LayerDraft::write(layers::LayerWriter& writer) const {
+void LayerDraft::write(layers::LayerWriter& writer, LearnedDigests* learned) const {
   std::map<std::pair<std::uint64_t, std::uint64_t>, std::string> linked;  // inode → first path
   const auto write_removed = [&](const std::string& directory) {
     const auto names = removed_.find(directory);
@@ -188,14 +187,14 @@ void LayerDraft::write(layers::LayerWriter& writer) const {
         continue;
       }
     }
-    if (content.root == nullptr) {
+    if (content.file.root == nullptr) {
       base::StringSource text(content.text);
       writer.add(drafted.entry, text);
       continue;
     }
-    const base::FileDescriptor file =
-        content.root->open(content.path, O_RDONLY | O_NOFOLLOW | O_NOCTTY);
-    writer.add_file(drafted.entry, file.get());
+    writer.add_file(drafted.entry, content_of(content.file, learned),
+                    content.inode != 0 ? layers::LayerWriter::Links::may_follow
+                                       : layers::LayerWriter::Links::none);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "builder/exec/source_file.h"
 #include "layers/archive/tar_entry.h"
 #include "layers/base/rooted_directory.h"
 #include "layers/snapshot/diff.h"
@@ -21,10 +22,9 @@ inline constexpr std::int64_t kMadeFromNothingMtime = 315619200;
 
 /// Where the bytes of a drafted file come from.
 struct DraftContent {
-  const base::RootedDirectory* root = nullptr;  // with `path`: a file of a source
-  std::string path;
+  SourceFile file;                      // with a root: a file of a source
   std::uint64_t device = 0, inode = 0;  // not 0: hard links of it are kept
-  std::string text;                     // without `root`: the content itself
+  std::string text;                     // else: the content itself
 };
 
 /// The entries of a layer under construction, on top of the file system `below`, which is only
@@ -59,8 +59,9 @@ class LayerDraft {
   const base::RootedDirectory& below() const noexcept { return below_; }
 
   /// Writes everything in the order layers have. Files that change while they are read throw
-  /// Error(invalid_input).
-  void write(layers::LayerWriter& writer) const;
+  /// Error(invalid_input), here or in the writer's finish(). `learned` must live as long as the
+  /// writer.
+  void write(layers::LayerWriter& writer, LearnedDigests* learned = nullptr) const;
 
  private:
   struct PathBefore {

@@ -1,14 +1,9 @@
 #include "builder/exec/step_keys.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
-#include <future>
 #include <map>
-#include <unordered_map>
 
-#include "cache/file_digester.h"
-#include "layers/base/worker_pool.h"
+#include "cache/content_digest.h"
 
 namespace strake::builder {
 namespace {
@@ -40,65 +35,8 @@ void add_copy_fields(KeyBuilder& key, const plan::Copy& copy, const base::ChainI
   add_epoch(key, request);
 }
 
-/// Digests of the regular files of a selection that the memo does not know, computed by all
-/// processors and left in the memo's stead.
-class ContentDigests {
- public:
-  ContentDigests(const CopySource& source, cache::StatMemo& memo) : source_(source), memo_(memo) {}
-
-  void compute(std::span<const SelectedSource> selection) {
-    std::vector<const SelectedEntry*> unknown;
-    for (const SelectedSource& selected : selection) {
-      for (const SelectedEntry& entry : selected.entries) {
-        if (!S_ISREG(entry.status.st_mode)) continue;
-        if (const auto digest = memo_.find(cache::stamp_of(entry.status))) {
-          known_.emplace(&entry, *digest);
-        } else {
-          unknown.push_back(&entry);
-        }
-      }
-    }
-    read(unknown);
-  }
-
-  const base::Digest& of(const SelectedEntry& entry) const { return known_.at(&entry); }
-
- private:
-  void read(std::span<const SelectedEntry* const> entries) {
-    constexpr std::size_t kFilesPerJob = 32;
-    if (entries.size() == 1) {
-      known_.emplace(entries[0], digest(*entries[0]));
-      return;
-    }
-    std::vector<std::future<std::vector<base::Digest>>> jobs;
-    for (std::size_t at = 0; at < entries.size(); at += kFilesPerJob) {
-      const auto part = entries.subspan(at, std::min(kFilesPerJob, entries.size() - at));
-      jobs.push_back(base::WorkerPool::shared().submit([this, part] {
-        std::vector<base::Digest> digests;
-        for (const SelectedEntry* entry : part) digests.push_back(digest(*entry));
-        return digests;
-      }));
-    }
-    for (auto& job : jobs) job.wait();  // all, before an exception unwinds what they use
-    std::size_t next = 0;
-    for (auto& job : jobs)
-      for (const base::Digest& digest : job.get()) known_.emplace(entries[next++], digest);
-  }
-
-  base::Digest digest(const SelectedEntry& entry) const {
-    const base::FileDescriptor file =
-        source_.root.open(entry.source_path, O_RDONLY | O_NOFOLLOW | O_NOCTTY);
-    struct ::stat status = entry.status;
-    return cache::FileDigester(memo_).digest(file.get(), status, entry.source_path);
-  }
-
-  const CopySource& source_;
-  cache::StatMemo& memo_;
-  std::unordered_map<const SelectedEntry*, base::Digest> known_;
-};
-
 cache::SelectedFile selected_file(const SelectedEntry& entry, std::string path,
-                                  const CopySource& source, const ContentDigests& digests) {
+                                  const CopySource& source, const SelectionDigests& digests) {
   cache::SelectedFile file;
   file.path = std::move(path);
   file.mode = entry.status.st_mode;
@@ -110,7 +48,10 @@ cache::SelectedFile selected_file(const SelectedEntry& entry, std::string path,
   if (S_ISCHR(entry.status.st_mode) || S_ISBLK(entry.status.st_mode))
     file.device = entry.status.st_rdev;
   file.xattrs = entry.xattrs;
-  if (S_ISREG(entry.status.st_mode)) file.content = digests.of(entry);
+  if (S_ISREG(entry.status.st_mode)) {
+    file.content = digests.of(entry);
+    file.size_bytes = static_cast<std::uint64_t>(entry.status.st_size);
+  }
   return file;
 }
 
@@ -141,9 +82,8 @@ void add_mount_fields(KeyBuilder& key, const plan::Mount& mount, const std::stri
 
 /// Adds the selected files to `content`, and to `key` what is not about single files.
 void add_selection(std::span<const SelectedSource> selection, const CopySource& source,
-                   cache::StatMemo& memo, KeyBuilder& key, cache::ContentDigest& content) {
-  ContentDigests digests(source, memo);
-  digests.compute(selection);
+                   const SelectionDigests& digests, KeyBuilder& key,
+                   cache::ContentDigest& content) {
   std::map<std::pair<dev_t, ino_t>, std::string> linked;  // hard links are kept: they count
   for (std::size_t i = 0; i < selection.size(); ++i) {
     // As wide as any number of sources, so that the order of the text is the order of the numbers.
@@ -215,14 +155,37 @@ StepKey directory_key(const plan::MakeDirectory& directory, const base::ChainId&
 StepKey copy_key(const plan::Copy& copy, const base::ChainId& below,
                  std::span<const SelectedSource> selection, const CopySource& source,
                  cache::StatMemo& memo, const BuildRequest& request) {
-  cache::ContentDigest content(cache::ContentDigest::Keep::manifest);
-  KeyBuilder key("copy/1");
+  SelectionDigests digests(selection);
+  digests.read_missing(source, memo);
+  return copy_key(copy, below, selection, source, digests, request);
+}
+
+StepKey copy_key(const plan::Copy& copy, const base::ChainId& below,
+                 std::span<const SelectedSource> selection, const CopySource& source,
+                 const SelectionDigests& digests, const BuildRequest& request) {
+  cache::ContentDigest content(cache::ContentDigest::Keep::digest);
+  KeyBuilder key("copy/2");
   add_copy_fields(key, copy, below, request);
-  add_selection(selection, source, memo, key, content);
+  add_selection(selection, source, digests, key, content);
   key.field(cache::field::kFiles, content.finish().str());
-  StepKey out = finish(std::move(key));
-  out.files = content.take_manifest();
-  return out;
+  return finish(std::move(key));
+}
+
+cache::FileManifest copy_manifest(std::span<const SelectedSource> selection,
+                                  const CopySource& source, const SelectionDigests& digests) {
+  cache::ContentDigest content(cache::ContentDigest::Keep::manifest);
+  KeyBuilder key("copy/2");
+  add_selection(selection, source, digests, key, content);
+  return content.take_manifest();
+}
+
+cache::SlotId copy_operation(const plan::Copy& copy, const base::ChainId& below,
+                             const BuildRequest& request) {
+  KeyBuilder key("copy-operation/1");
+  add_copy_fields(key, copy, below, request);
+  for (const std::string& path : copy.sources) key.field(copy.exact ? "exact path" : "path", path);
+  for (const std::string& pattern : copy.excludes) key.field("exclude", pattern);
+  return {key.finish().digest};
 }
 
 std::string mount_content(const plan::Mount& mount, const CopySource& source) {
@@ -232,8 +195,11 @@ std::string mount_content(const plan::Mount& mount, const CopySource& source) {
   // Inodes of an overlay change from mount to mount: what is read here is not worth remembering.
   cache::StatMemo memo;
   cache::ContentDigest content(cache::ContentDigest::Keep::digest);
-  KeyBuilder key("mount/1");
-  add_selection(select_files(everything, source), source, memo, key, content);
+  KeyBuilder key("mount/2");
+  const std::vector<SelectedSource> selection = select_files(everything, source);
+  SelectionDigests digests(selection);
+  digests.read_missing(source, memo);
+  add_selection(selection, source, digests, key, content);
   key.field(cache::field::kFiles, content.finish().str());
   return key.finish().digest.str();
 }

@@ -54,15 +54,23 @@ struct StepRunner::Pending {
   StepKey key;                         // what the record goes under
   std::optional<StepKey> content_key;  // COPY --from, mounts: the same result by content
   std::vector<SelectedSource> selection;
-  std::optional<layers::RootTree> source_mount;  // COPY --from
-  MountSources mount_sources;                    // RUN --mount=from=
-  std::unique_ptr<FetchedSource> fetched;        // ADD of a URL or repository
-  bool key_is_enough = true;                     // false: its server must be asked first
-  std::optional<cache::CacheRecord> previous;    // of the slot
-  bool took_previous = false;                    // the result is the previous one but for times
-  bool may_reuse = true;                         // false: --no-cache
-  std::chrono::milliseconds emulated{};          // as of StepResult
-  BlobStarter start_blob;                        // none: nothing wants the layer's blob
+  SelectionDigests digests;  // COPY of a context: of `selection`
+  /// COPY of a context whose record cannot be there: its files are digested while they are copied,
+  /// and only then is there a key. Until then the operation stands for it.
+  bool learns_key = false;
+  std::optional<StepResult> found;  // what that key turned out to have a record of
+  cache::SlotId operation;
+  std::function<cache::FileManifest()> manifest;  // of `selection`, for a record; none: no files
+  bool tree_is_read = true;                       // by another step or output of this build
+  std::optional<layers::RootTree> source_mount;   // COPY --from
+  MountSources mount_sources;                     // RUN --mount=from=
+  std::unique_ptr<FetchedSource> fetched;         // ADD of a URL or repository
+  bool key_is_enough = true;                      // false: its server must be asked first
+  std::optional<cache::CacheRecord> previous;     // of the slot
+  bool took_previous = false;                     // the result is the previous one but for times
+  bool may_reuse = true;                          // false: --no-cache
+  std::chrono::milliseconds emulated{};           // as of StepResult
+  BlobStarter start_blob;                         // none: nothing wants the layer's blob
 
   std::unique_ptr<LayerBlobBuilder> blob() const { return start_blob ? start_blob() : nullptr; }
   TaskId task{};
@@ -87,10 +95,21 @@ StepRunner::Pending& StepRunner::pending_for(const plan::BuildPlan& plan, const 
     pending = std::make_unique<Pending>();
     pending->slot = slot_of(step, plan, input_.name());
     const std::vector<std::string>& afresh = request_.no_cache_stages;
+    pending->tree_is_read = reads_tree(plan, step);
     pending->may_reuse =
         !request_.no_cache && std::find(afresh.begin(), afresh.end(), step.stage) == afresh.end();
   }
   return *pending;
+}
+
+/// Whether anything in this build looks at the files of a step's result.
+bool StepRunner::reads_tree(const plan::BuildPlan& plan, const plan::Step& step) const {
+  for (const OutputSpec& output : request_.outputs)
+    if (output.kind == OutputSpec::Kind::tar || output.kind == OutputSpec::Kind::local) return true;
+  return std::any_of(plan.steps.begin(), plan.steps.end(), [&](const plan::Step& other) {
+    const std::vector<plan::StepId> inputs = plan::inputs_of(other);
+    return std::find(inputs.begin(), inputs.end(), step.id) != inputs.end();
+  });
 }
 
 std::optional<StepResult> StepRunner::find(const Pending& pending, const StepKey& key,
@@ -163,10 +182,46 @@ void StepRunner::probe_copy(const plan::Copy& copy, const StepResult& below,
         copy_key(copy, below.chain, {}, {.root = nothing, .shown_name = ""}, no_memo, request_);
     return;
   }
-  const CopySource source = context_source(copy.context);
+  CopySource source = context_source(copy.context);
+  source.memo = &memo_of(copy.context);
   pending.selection = select_files(copy, source);
-  pending.key =
-      copy_key(copy, below.chain, pending.selection, source, memo_of(copy.context), request_);
+  pending.digests = SelectionDigests(pending.selection);
+  pending.operation = copy_operation(copy, below.chain, request_);
+  pending.learns_key = !copy.extract && !pending.digests.complete() && misses_certainly(pending);
+  if (pending.learns_key) {
+    pending.key.key = lock_of(copy, pending);
+    pending.key_is_enough = false;
+  } else {
+    find_key(copy, below, pending);
+  }
+}
+
+/// What two builds lock that copy the same directory, and do not know the key yet.
+cache::CacheKey StepRunner::lock_of(const plan::Copy& copy, const Pending& pending) const {
+  cache::KeyBuilder key("copy-lock/1");
+  key.field("operation", pending.operation.digest.str());
+  key.field("context", input_.context(copy.context).directory().native());
+  return std::move(key).finish();
+}
+
+/// Whether there can be no record of what was selected, seen without reading its files. (There may
+/// be one that is older than the latest: then it is found when the files were copied.)
+bool StepRunner::misses_certainly(const Pending& pending) {
+  if (!pending.may_reuse) return true;
+  const std::optional<cache::CacheRecord> latest = machine_.cache.find_latest(pending.operation);
+  return !latest || (latest->files && differs_without_reading(pending.selection, *latest->files));
+}
+
+/// The key of a COPY of a context; files that are still unknown are read for it.
+void StepRunner::find_key(const plan::Copy& copy, const StepResult& below, Pending& pending) {
+  const CopySource source = context_source(copy.context);
+  pending.digests.read_missing(source, memo_of(copy.context));
+  pending.key = copy_key(copy, below.chain, pending.selection, source, pending.digests, request_);
+  pending.learns_key = false;
+  pending.key_is_enough = true;
+  pending.manifest = [this, &copy, &pending] {
+    return copy_manifest(pending.selection, context_source(copy.context), pending.digests);
+  };
 }
 
 /// What is known about the files of a context from earlier builds.
@@ -196,7 +251,10 @@ StepResult StepRunner::execute(const plan::BuildPlan& plan, const plan::Step& st
       waited = true;
       machine_.progress.note(task.id(), "waiting for the same step of another build");
     });
-    if (waited) {
+    // Who made the same meanwhile left a record to compare with.
+    if (waited && pending.learns_key && !misses_certainly(pending))
+      find_key(std::get<plan::Copy>(step.operation), below, pending);
+    if (waited && !pending.learns_key) {
       if (auto result = find(pending, pending.key, below)) {
         task.set(Outcome::cached);
         return *std::move(result);
@@ -214,8 +272,11 @@ StepResult StepRunner::execute(const plan::BuildPlan& plan, const plan::Step& st
         return *std::move(result);
       }
     }
-    pending.previous = machine_.cache.find_latest(pending.slot);
-    if (request_.explain_cache) machine_.progress.note(task.id(), explanation(pending));
+    if (pending.may_reuse || request_.explain_cache)
+      pending.previous = machine_.cache.find_latest(pending.slot);
+    const bool explains_late = pending.learns_key;
+    if (request_.explain_cache && !explains_late)
+      machine_.progress.note(task.id(), explanation(pending));
 
     const auto started = std::chrono::steady_clock::now();
     std::optional<oci::Layer> layer;
@@ -223,6 +284,12 @@ StepResult StepRunner::execute(const plan::BuildPlan& plan, const plan::Step& st
       layer = run(*run_step, below, pending);
     } else if (const auto* copy_step = std::get_if<plan::Copy>(&step.operation)) {
       layer = copy(*copy_step, below, pending);
+      if (pending.found) {
+        task.set(Outcome::cached);
+        return *std::move(pending.found);
+      }
+      if (request_.explain_cache && explains_late)
+        machine_.progress.note(task.id(), explanation(pending));
     } else if (pending.fetched) {
       layer = fetched(below, pending);
     } else {
@@ -237,11 +304,13 @@ StepResult StepRunner::execute(const plan::BuildPlan& plan, const plan::Step& st
         std::chrono::steady_clock::now() - started);
     if (pending.content_key) {
       record.fields = pending.content_key->fields;
-      record.files = pending.content_key->files;
+      record.files = manifest_of(pending);
       machine_.cache.store(pending.content_key->key, record);
+      record.files.reset();
     }
     record.fields = pending.key.fields;
-    record.files = pending.key.files;
+    if (!pending.content_key) record.files = manifest_of(pending);
+    record.operation = pending.operation;
     machine_.cache.store(pending.key.key, record);
     pending.source_mount.reset();
     pending.mount_sources.clear();
@@ -257,11 +326,18 @@ StepResult StepRunner::execute(const plan::BuildPlan& plan, const plan::Step& st
   }
 }
 
+std::optional<cache::FileManifest> StepRunner::manifest_of(const Pending& pending) {
+  if (!pending.manifest) return std::nullopt;
+  return pending.manifest();
+}
+
 std::string StepRunner::explanation(const Pending& pending) const {
   if (!pending.previous) return "not in the cache: this step has not been built here before";
   const cache::KeyStory before{pending.previous->fields,
                                pending.previous->files ? &*pending.previous->files : nullptr};
-  const cache::KeyStory now{pending.key.fields, pending.key.files ? &*pending.key.files : nullptr};
+  const std::optional<cache::FileManifest> files =
+      pending.content_key ? std::nullopt : manifest_of(pending);
+  const cache::KeyStory now{pending.key.fields, files ? &*files : nullptr};
   const std::string why = cache::explain_miss(before, now);
   return "not in the cache: " + (why.empty() ? "its result is gone" : why);
 }
@@ -329,8 +405,9 @@ const std::filesystem::path& StepRunner::mount_points() {
 
 std::optional<oci::Layer> StepRunner::seal_upper(layers::RootTree&& root, Pending& pending) {
   const base::TraceSpan span("seal");
+  base::TempDirectory work;  // outlives the mount
   layers::RootTree done = std::move(root);
-  base::TempDirectory work = done.take_upper();
+  work = done.take_upper();
   const std::filesystem::path tree = work.path() / "tree";
   const base::FileDescriptor opened(::open(tree.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   std::optional<oci::Layer> layer;
@@ -368,7 +445,13 @@ void StepRunner::select_from_stage(const plan::Copy& copy, const StepResult& bel
   pending.selection = select_files(copy, source);
   // Inodes of an overlay change from mount to mount: what is read here is not worth remembering.
   cache::StatMemo memo;
-  pending.content_key = copy_key(copy, below.chain, pending.selection, source, memo, request_);
+  pending.digests = SelectionDigests(pending.selection);
+  pending.digests.read_missing(source, memo);
+  pending.content_key =
+      copy_key(copy, below.chain, pending.selection, source, pending.digests, request_);
+  pending.manifest = [source, &pending] {
+    return copy_manifest(pending.selection, source, pending.digests);
+  };
 }
 
 std::optional<oci::Layer> StepRunner::copy(const plan::Copy& copy, const StepResult& below,
@@ -385,7 +468,13 @@ std::optional<oci::Layer> StepRunner::copy(const plan::Copy& copy, const StepRes
   UnpackedArchives archives;
   LayerDraft draft(mount.root());
   draft_copy(copy, pending.selection, source, mount.root(), machine_.store, archives, draft);
-  return seal_draft(draft, pending);
+  if (!pending.learns_key) return seal_draft(draft, pending);
+  LearnedDigests learned{pending.digests, memo_of(copy.context)};
+  return seal_draft(draft, pending, &learned, [&] {
+    find_key(copy, below, pending);
+    pending.found = find(pending, pending.key, below);
+    return pending.found.has_value();
+  });
 }
 
 std::optional<oci::Layer> StepRunner::fetched(const StepResult& below, Pending& pending) {
@@ -416,15 +505,26 @@ std::optional<oci::Layer> StepRunner::make_directory(const plan::MakeDirectory& 
   return seal_draft(draft, pending);
 }
 
-std::optional<oci::Layer> StepRunner::seal_draft(const LayerDraft& draft, Pending& pending) {
-  if (draft.empty()) return std::nullopt;
+/// `is_known` is asked when the layer is written, but not stored yet: then it need not be.
+std::optional<oci::Layer> StepRunner::seal_draft(const LayerDraft& draft, Pending& pending,
+                                                 LearnedDigests* learned,
+                                                 const std::function<bool()>& is_known) {
+  if (draft.empty()) {
+    if (is_known) is_known();
+    return std::nullopt;
+  }
   const base::TraceSpan span("seal");
   const std::unique_ptr<LayerBlobBuilder> blob = pending.blob();
-  layers::LayerWriter writer =
-      machine_.layers.writer({.clamp_mtime = request_.source_date_epoch, .also = blob.get()});
-  draft.write(writer);
-  const oci::Layer layer = machine_.layers.seal(std::move(writer));
-  if (!pending.previous || pending.previous->layer != layer) {
+  const layers::LayerForm form = pending.tree_is_read ? layers::LayerForm::tree
+                                 : blob               ? layers::LayerForm::nothing
+                                                      : layers::LayerForm::tar;
+  layers::LayerWriter writer = machine_.layers.writer(
+      {.form = form, .clamp_mtime = request_.source_date_epoch, .also = blob.get()});
+  draft.write(writer, learned);
+  layers::LayerWriter::Finished finished = std::move(writer).finish();
+  if (is_known && is_known()) return std::nullopt;
+  const oci::Layer layer = machine_.layers.seal(std::move(finished));
+  if (form == layers::LayerForm::tree && pending.previous && pending.previous->layer != layer) {
     const base::FileDescriptor now = machine_.layers.open_tree(layer.diff_id);
     if (take_previous(now, pending)) return pending.previous->layer;
   }

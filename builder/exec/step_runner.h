@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -82,7 +83,14 @@ class StepRunner {
                                            const StepResult& below, Pending& pending);
   std::optional<oci::Layer> seal_upper(layers::RootTree&& root, Pending& pending);
   bool take_previous(const base::FileDescriptor& tree, Pending& pending) const;
-  std::optional<oci::Layer> seal_draft(const LayerDraft& draft, Pending& pending);
+  std::optional<oci::Layer> seal_draft(const LayerDraft& draft, Pending& pending,
+                                       LearnedDigests* learned = nullptr,
+                                       const std::function<bool()>& is_known = {});
+  bool reads_tree(const plan::BuildPlan& plan, const plan::Step& step) const;
+  bool misses_certainly(const Pending& pending);
+  void find_key(const plan::Copy& copy, const StepResult& below, Pending& pending);
+  cache::CacheKey lock_of(const plan::Copy& copy, const Pending& pending) const;
+  static std::optional<cache::FileManifest> manifest_of(const Pending& pending);
   const std::filesystem::path& mount_points();
   cache::StatMemo& memo_of(const std::string& context);
   CopySource context_source(const std::string& context) const;

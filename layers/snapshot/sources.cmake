@@ -5,6 +5,7 @@ target_sources(layers PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/../image_store.cpp
   ${CMAKE_CURRENT_LIST_DIR}/../layer_record.cpp
   ${CMAKE_CURRENT_LIST_DIR}/../layer_store.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/../layer_tar.cpp
   ${CMAKE_CURRENT_LIST_DIR}/../store.cpp
   ${CMAKE_CURRENT_LIST_DIR}/../tree_owners.cpp
   ${CMAKE_CURRENT_LIST_DIR}/apply.cpp

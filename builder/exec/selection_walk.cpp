@@ -1,0 +1,205 @@
+#include "builder/exec/selection_walk.h"
+
+#include <fcntl.h>
+#include <sys/xattr.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <condition_variable>
+#include <deque>
+#include <exception>
+#include <memory>
+#include <mutex>
+
+#include "builder/exec/layer_paths.h"
+#include "cache/stat_memo.h"
+#include "layers/base/error.h"
+#include "layers/base/fd.h"
+#include "layers/base/worker_pool.h"
+
+namespace strake::builder {
+namespace {
+
+/// With fewer directories waiting than this, a second thread would cost more than it saves.
+constexpr std::size_t kWorthAThread = 4;
+
+/// Attributes of an entry of an open directory. The path through /proc names just this entry: the
+/// directory is open, and the last component is not followed.
+std::vector<base::Xattr> xattrs_at(int directory, const std::string& name) {
+  const std::string path = "/proc/self/fd/" + std::to_string(directory) + "/" + name;
+  const ssize_t needed = ::llistxattr(path.c_str(), nullptr, 0);
+  if (needed <= 0) return {};
+  std::string names(static_cast<std::size_t>(needed), '\0');
+  const ssize_t size = ::llistxattr(path.c_str(), names.data(), names.size());
+  std::vector<base::Xattr> out;
+  for (std::size_t at = 0; size > 0 && at < static_cast<std::size_t>(size);) {
+    const std::string attribute = names.c_str() + at;
+    at += attribute.size() + 1;
+    char value[64 << 10];
+    const ssize_t length = ::lgetxattr(path.c_str(), attribute.c_str(), value, sizeof value);
+    if (length >= 0)
+      out.emplace_back(attribute, std::string(value, static_cast<std::size_t>(length)));
+  }
+  std::sort(out.begin(), out.end());
+  return out;
+}
+
+/// A directory of the walk and what was found in it.
+struct Listing {
+  std::string path;  // as SelectedEntry::path
+  std::vector<SelectedEntry> entries;
+  std::vector<std::unique_ptr<Listing>> directories;  // of the directories in `entries`, in order
+};
+
+class Walk {
+ public:
+  Walk(const CopySource& source, const std::string& top,
+       const std::function<Keep(const SelectedEntry&)>& keep)
+      : source_(source), top_(top), keep_(keep) {}
+
+  std::vector<SelectedEntry> run() {
+    Listing root;
+    waiting_.push_back(&root);
+    unfinished_ = 1;
+    {
+      std::unique_lock lock(mutex_);
+      work(lock);
+      // Whoever is still at a directory may find more of them.
+      while (unfinished_ > 0 || helpers_ > 0) {
+        changed_.wait(lock);
+        work(lock);
+      }
+    }
+    if (error_) std::rethrow_exception(error_);
+    std::vector<SelectedEntry> all;
+    all.reserve(found_);
+    flatten(root, all);
+    return all;
+  }
+
+ private:
+  /// Takes directories until none is waiting.
+  void work(std::unique_lock<std::mutex>& lock) {
+    while (!waiting_.empty()) {
+      Listing* const listing = waiting_.back();
+      waiting_.pop_back();
+      if (!error_) {
+        lock.unlock();
+        std::exception_ptr error;
+        try {
+          list(*listing);
+        } catch (...) {  // carried to run(), which throws it again
+          error = std::current_exception();
+        }
+        lock.lock();
+        if (error && !error_) error_ = error;
+        found_ += listing->entries.size();
+        for (const auto& directory : listing->directories) waiting_.push_back(directory.get());
+        unfinished_ += listing->directories.size();
+        if (!listing->directories.empty()) changed_.notify_all();
+        call_helpers();
+      }
+      if (--unfinished_ == 0) changed_.notify_all();
+    }
+  }
+
+  void call_helpers() {
+    base::WorkerPool& pool = base::WorkerPool::shared();
+    while (helpers_ + 1 < pool.size() && waiting_.size() >= kWorthAThread * (helpers_ + 1)) {
+      ++helpers_;
+      pool.submit([this] {
+        std::unique_lock lock(mutex_);
+        work(lock);
+        --helpers_;
+        changed_.notify_all();
+      });
+    }
+  }
+
+  void list(Listing& listing) const {
+    const std::string source_path = join_path(top_, listing.path);
+    const base::FileDescriptor directory =
+        source_.root.open(source_path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+    const std::vector<std::string> names =
+        base::list_directory(directory.get(), source_path.empty() ? "." : source_path);
+    listing.entries.reserve(names.size());
+    for (const std::string& name : names) {
+      SelectedEntry& entry = listing.entries.emplace_back();
+      entry.path = join_path(listing.path, name);
+      entry.source_path = join_path(top_, entry.path);
+      if (!look_at(directory.get(), name, entry)) listing.entries.pop_back();
+    }
+    for (const SelectedEntry& entry : listing.entries) {
+      if (!S_ISDIR(entry.status.st_mode)) continue;
+      listing.directories.push_back(std::make_unique<Listing>());
+      listing.directories.back()->path = entry.path;
+    }
+  }
+
+  /// False if there is nothing to select.
+  bool look_at(int directory, const std::string& name, SelectedEntry& entry) const {
+    if (::fstatat(directory, name.c_str(), &entry.status, AT_SYMLINK_NOFOLLOW) != 0) {
+      if (errno == ENOENT) return false;  // gone since the directory was listed
+      throw base::system_error(errno, "read", entry.source_path);
+    }
+    if (S_ISSOCK(entry.status.st_mode)) return false;
+    if (keep_) {
+      const Keep keep = keep_(entry);
+      if (keep == Keep::nothing) return false;
+      entry.only_as_parent = keep == Keep::only_as_parent;
+    }
+    if (S_ISLNK(entry.status.st_mode))
+      entry.link_target = source_.root.read_link(entry.source_path);
+    if (source_.root.owners() == base::Owners::recorded) {
+      entry.status = source_.root.lstat(entry.source_path).value_or(entry.status);
+      entry.xattrs = source_.root.xattrs(entry.source_path);
+      return true;
+    }
+    if (source_.memo != nullptr && S_ISREG(entry.status.st_mode)) {
+      if (const auto known = source_.memo->look_up(cache::stamp_of(entry.status))) {
+        entry.content = known->content;
+        if (known->plain) return true;
+      }
+    }
+    entry.xattrs = xattrs_at(directory, name);
+    return true;
+  }
+
+  static void flatten(Listing& root, std::vector<SelectedEntry>& all) {
+    struct Place {
+      Listing* listing;
+      std::size_t entry = 0, directory = 0;
+    };
+    std::vector<Place> places = {{&root}};
+    while (!places.empty()) {
+      Place& place = places.back();
+      if (place.entry == place.listing->entries.size()) {
+        places.pop_back();
+        continue;
+      }
+      all.push_back(std::move(place.listing->entries[place.entry++]));
+      if (S_ISDIR(all.back().status.st_mode))
+        places.push_back({place.listing->directories[place.directory++].get()});
+    }
+  }
+
+  const CopySource& source_;
+  const std::string& top_;
+  const std::function<Keep(const SelectedEntry&)>& keep_;
+  std::mutex mutex_;  // guards what follows
+  std::condition_variable changed_;
+  std::vector<Listing*> waiting_;
+  std::size_t unfinished_ = 0;  // directories waiting, or being looked at
+  std::size_t helpers_ = 0;     // jobs of the pool
+  std::size_t found_ = 0;
+  std::exception_ptr error_;
+};
+
+}  // namespace
+
+std::vector<SelectedEntry> walk_selection(const CopySource& source, const std::string& top,
+                                          const std::function<Keep(const SelectedEntry&)>& keep) {
+  return Walk(source, top, keep).run();
+}
+
+}  // namespace strake::builder
