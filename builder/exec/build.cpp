@@ -48,6 +48,18 @@ class Build {
     check_runnable();
     StepRunner runner(request_, machine_, *input_, secrets_, devices, stop_.get_token());
     start_publishing(runner.fetcher());
+    try {
+      return make(runner);
+    } catch (const Error& error) {
+      const std::unique_ptr<Publisher> publisher = std::move(publisher_);  // ends before `runner`
+      // What the build was stopped for says more than that it was.
+      if (publisher && error.code() == ErrorCode::cancelled) publisher->rethrow_refusal();
+      throw;
+    }
+  }
+
+ private:
+  BuildOutcome make(StepRunner& runner) {
     execute(runner);
     for (std::size_t i = 0; i < plans_.size(); ++i)
       images_.push_back(assemble(plans_[i], results_[i], request_.source_date_epoch, machine_));
@@ -57,7 +69,6 @@ class Build {
     return outcome;
   }
 
- private:
   // ---- Text and plan ----
 
   void read_input() {
@@ -202,7 +213,7 @@ class Build {
     const auto run_item = [&](std::size_t item) {
       const auto [p, s] = items[item];
       const base::TraceSpan span("step", plans_[p].steps[s].title);
-      if (publisher_) publisher_->check_permissions();
+      if (publisher_) publisher_->check_permissions_meanwhile([this] { stop_.request_stop(); });
       const BlobStarter start_blob = published_[p][s] ? blob_starter() : nullptr;
       finish(item, runner.execute(plans_[p], plans_[p].steps[s], results_[p], start_blob));
     };

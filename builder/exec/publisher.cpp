@@ -40,6 +40,7 @@ Publisher::Publisher(PushTargets targets, const BlobOptions& options, Machine& m
 }
 
 Publisher::~Publisher() {
+  permission_check_ = {};
   for (std::jthread& worker : workers_) worker.request_stop();
   workers_.clear();
   const bool failed = error_ != nullptr || std::uncaught_exceptions() > 0;
@@ -48,17 +49,44 @@ Publisher::~Publisher() {
                                                          : Outcome::done);
 }
 
-void Publisher::check_permissions() {
-  std::call_once(permissions_checked_, [this] {
+void Publisher::check_permissions(std::stop_token stop) {
+  std::call_once(permissions_checked_, [&] {
     for (const auto& [repository, tags] : targets_) {
       try {
-        machine_.registry.check_push_permission(repository, stop_);
+        machine_.registry.check_push_permission(repository, stop);
       } catch (base::Error& error) {
         error.add_context("checking that " + base::quoted(repository.str()) + " may be pushed to");
         throw;
       }
     }
   });
+}
+
+void Publisher::check_permissions_meanwhile(std::function<void()> refused) {
+  const std::lock_guard lock(mutex_);
+  if (permission_check_.joinable()) return;
+  permission_check_ = std::jthread([this, refused = std::move(refused)](std::stop_token end) {
+    std::stop_source stop;
+    const std::stop_callback ends(end, [&] { stop.request_stop(); });
+    const std::stop_callback stops(stop_, [&] { stop.request_stop(); });
+    base::name_trace_thread("permissions");
+    const base::TraceSpan span("check permissions");
+    try {
+      check_permissions(stop.get_token());
+    } catch (...) {  // the edge of a thread: rethrow_refusal() throws it
+      if (stop.stop_requested()) return;
+      {
+        const std::lock_guard refusal_lock(mutex_);
+        refusal_ = std::current_exception();
+      }
+      refused();
+    }
+  });
+}
+
+void Publisher::rethrow_refusal() {
+  const std::lock_guard lock(mutex_);
+  if (refusal_ != nullptr) std::rethrow_exception(refusal_);
 }
 
 std::unique_ptr<LayerBlobBuilder> Publisher::start_blob() {
@@ -134,6 +162,8 @@ void Publisher::finish(std::span<const AssembledImage> images, const ImageDocume
         }
       });
   }
+  // It has an upload open.
+  if (permission_check_.joinable()) permission_check_.join();
   for (const std::exception_ptr& error : errors)
     if (error != nullptr) std::rethrow_exception(error);
 }

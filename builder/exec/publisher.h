@@ -3,6 +3,7 @@
 #include <condition_variable>
 #include <deque>
 #include <exception>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -38,7 +39,11 @@ class Publisher {
 
   /// Fails early: the build must not find out after an hour that it may not push. Asks once,
   /// however often it is called. Thread-safe.
-  void check_permissions();
+  void check_permissions() { check_permissions(stop_); }
+  /// The same in the background, so that nothing waits for the answer. `refused` is called if the
+  /// build is in vain; rethrow_refusal() says why then. Thread-safe.
+  void check_permissions_meanwhile(std::function<void()> refused);
+  void rethrow_refusal();
 
   /// The blob of a layer that is about to be sealed, and will be given to add() then. Thread-safe.
   std::unique_ptr<LayerBlobBuilder> start_blob();
@@ -55,6 +60,7 @@ class Publisher {
   /// The repositories of one registry, the one that blobs are uploaded to first.
   using Registry = std::vector<std::unique_ptr<registry::BlobUploader>>;
 
+  void check_permissions(std::stop_token stop);
   void work(std::stop_token stop);
   void publish(const base::DiffId& layer);
   void stream(LayerBlobBuilder& blob);
@@ -79,7 +85,9 @@ class Publisher {
   std::vector<base::DiffId> seen_;
   std::size_t busy_ = 0;  // workers
   std::exception_ptr error_;
+  std::exception_ptr refusal_;         // of a registry that may not be pushed to
   std::vector<std::jthread> workers_;  // last: they use all of the above
+  std::jthread permission_check_;
 };
 
 }  // namespace strake::builder
