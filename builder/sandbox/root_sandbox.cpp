@@ -136,19 +136,20 @@ ExitStatus RootSandbox::run(const Spec& spec, base::ByteSink& output, std::stop_
     plan.supervisor_fd = owners->channel();
   }
 
-  const Cgroup group(spec.resources);
+  const Cgroup group(spec.resources, spec.resources.any() ? find_cgroups() : CgroupPlaces());
   plan.groups = group.entries();
   std::optional<OutwardNetwork> network;
   std::function<void(pid_t)> connect;
   if (spec.network == Network::outward)
     connect = [&](pid_t child) { network.emplace(find_network_program(), spec, child); };
 
-  const OomWatch machine;
   ChildProcess init = start(plan, namespace_flags(spec, emulation), connect);
   // The child has its own copies; with ours the pipes would never end.
   status_pipe.write_end.reset();
   if (owners) owners->close_channel();
   streams.close_far_ends();
+  // While the command starts: it has not used up the memory of the machine yet.
+  const OomWatch machine;
   prepare_kit(kind);
   const Outcome outcome =
       supervise(std::move(init), std::move(status_pipe.read_end), streams.flows(),
