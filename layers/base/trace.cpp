@@ -23,7 +23,8 @@ std::chrono::nanoseconds now(clockid_t clock) {
 }
 
 struct OpenEvent {
-  TraceEvent event;  // its cpu time is the thread's at the beginning until it has ended
+  /// Until it is collected, its start is the clock's; until it has ended, its cpu is the thread's.
+  TraceEvent event;
   bool ended = false;
 };
 
@@ -32,7 +33,14 @@ struct Lane {
   bool taken = true;  // by a living thread; guarded by the recorder's mutex
   std::mutex mutex;
   std::uint64_t recording = 0;  // that the events are of
+  std::uint64_t emptied = 0;    // how often: a span must not end another one's event
   std::vector<OpenEvent> events;
+
+  void empty(std::uint64_t for_recording) {
+    events.clear();
+    recording = for_recording;
+    ++emptied;
+  }
 };
 
 /// All lanes of the process. Never destroyed: threads may end after static objects do.
@@ -62,7 +70,7 @@ class Recorder {
 
   void start() {
     const std::lock_guard lock(mutex_);
-    origin_.store(now(CLOCK_MONOTONIC).count(), std::memory_order_relaxed);
+    origin_ = now(CLOCK_MONOTONIC);
     number_.fetch_add(1, std::memory_order_release);
   }
 
@@ -76,28 +84,24 @@ class Recorder {
       shown.name = lane->name;
       for (OpenEvent& open : lane->events) {
         if (!open.ended) {
-          open.event.duration = since_start() - open.event.start;
+          open.event.duration = now(CLOCK_MONOTONIC) - open.event.start;
           open.event.cpu = {};
         }
+        open.event.start -= origin_;
         shown.events.push_back(std::move(open.event));
       }
-      lane->events = {};
-      lane->recording = 0;
+      lane->empty(0);
     }
     return all;
   }
 
   std::uint64_t number() const noexcept { return number_.load(std::memory_order_acquire); }
 
-  std::chrono::nanoseconds since_start() const noexcept {
-    return now(CLOCK_MONOTONIC) - std::chrono::nanoseconds(origin_.load(std::memory_order_relaxed));
-  }
-
  private:
   std::mutex mutex_;
   std::vector<std::unique_ptr<Lane>> lanes_;
   std::atomic<std::uint64_t> number_ = 0;  // of the recording
-  std::atomic<std::int64_t> origin_ = 0;   // nanoseconds
+  std::chrono::nanoseconds origin_{};      // when the recording began
 };
 
 /// The lane of a thread, given back when the thread ends.
@@ -129,30 +133,28 @@ void name_trace_thread(const char* name) noexcept {
 }
 
 void TraceSpan::begin(const char* name, std::string_view detail) {
-  Recorder& recorder = Recorder::instance();
   Lane& lane = thread_lane.get(thread_name);
   OpenEvent open;
   open.event.name = name;
   open.event.detail = detail;
+  // In this order: a span of a recording does not begin before it.
+  const std::uint64_t recording = Recorder::instance().number();
+  open.event.start = now(CLOCK_MONOTONIC);
   open.event.cpu = now(CLOCK_THREAD_CPUTIME_ID);
-  open.event.start = recorder.since_start();
-  recording_ = recorder.number();
 
   const std::lock_guard lock(lane.mutex);
-  if (lane.recording != recording_) {
-    lane.events.clear();
-    lane.recording = recording_;
-  }
+  if (lane.recording != recording) lane.empty(recording);
   lane.events.push_back(std::move(open));
   event_ = lane.events.size() - 1;
+  emptied_ = lane.emptied;
   lane_ = &lane;
 }
 
 void TraceSpan::end() noexcept {
-  const std::chrono::nanoseconds time = Recorder::instance().since_start();
+  const std::chrono::nanoseconds time = now(CLOCK_MONOTONIC);
   Lane& lane = *static_cast<Lane*>(lane_);
   const std::lock_guard lock(lane.mutex);
-  if (lane.recording != recording_) return;  // it was collected meanwhile
+  if (lane.emptied != emptied_) return;  // it was collected meanwhile
   OpenEvent& open = lane.events[event_];
   open.event.duration = time - open.event.start;
   open.event.cpu = now(CLOCK_THREAD_CPUTIME_ID) - open.event.cpu;

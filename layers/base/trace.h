@@ -40,7 +40,7 @@ class TraceSpan {
 
   void* lane_ = nullptr;  // of the thread; nullptr: nobody records
   std::size_t event_ = 0;
-  std::uint64_t recording_ = 0;
+  std::uint64_t emptied_ = 0;  // how often the lane was, before
   std::uint64_t bytes_ = 0;
 };
 

@@ -96,7 +96,10 @@ TEST(Trace, StopsWhileThreadsAreInSpans) {
     TraceRecording recording;
     std::this_thread::yield();
     for (const TraceLane& lane : recording.stop())
-      for (const TraceEvent& event : lane.events) EXPECT_GE(event.duration.count(), 0);
+      for (const TraceEvent& event : lane.events) {
+        EXPECT_GE(event.start.count(), 0);
+        EXPECT_GE(event.duration.count(), 0);
+      }
   }
   over = true;
   for (std::thread& thread : threads) thread.join();
