@@ -16,7 +16,9 @@ class Builder:
 
     def __init__(self, work, disk, registry):
         self.work, self.disk, self.registry = work, disk, registry
-        self.environment = {**os.environ, "HOME": str(work), "DOCKER_CONFIG": str(work / "no-config")}
+        foreign = ("DOCKER_CONFIG", "DOCKER_HOST", "DOCKER_CONTEXT", "REGISTRY_AUTH_FILE")
+        self.environment = {name: value for name, value in os.environ.items() if name not in foreign}
+        self.environment["HOME"] = str(work)
 
     def open(self):
         (self.disk / self.name).mkdir(mode=0o700)
