@@ -1,12 +1,15 @@
 #pragma once
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <functional>
 #include <mutex>
 #include <span>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "layers/base/stream.h"
@@ -34,45 +37,56 @@ class BufferedPieces final : public PieceSource {
 };
 
 /// The pieces of a ByteSource, read by a thread of its own before they are asked for: so that what
-/// makes the bytes and what uses them run at the same time. A stream of less than a piece costs no
-/// thread. What `from` throws comes out of next_piece() in place of the piece
-/// it was to be.
+/// makes the bytes and what uses them run at the same time. A third one may look at all of them on
+/// the way (hash them), in a thread of its own too. A stream of less than a piece costs no thread.
+/// What `from` throws comes out of next_piece() in place of the piece it was to be.
 class ReadAhead final : public PieceSource {
  public:
   static constexpr std::size_t kPieceBytes = kStreamBufferBytes;
   /// Of which one is in use, and one is being filled.
   static constexpr std::size_t kPieces = 6;
 
-  /// `name` is what the thread is called in a profile, a literal. Until the object is destroyed
-  /// `from` is nobody else's.
-  ReadAhead(ByteSource& from, const char* name) : from_(from), name_(name) {}
+  /// Is given each piece, in order; must not throw.
+  using Observer = std::function<void(std::span<const std::byte>)>;
+
+  /// `name` is what the reading thread is called in a profile, a literal. Until the object is
+  /// destroyed `from` is nobody else's.
+  ReadAhead(ByteSource& from, const char* name, Observer observe = {})
+      : from_(from), name_(name), observe_(std::move(observe)) {}
   /// Waits for the read that is under way.
   ~ReadAhead() override;
 
+  /// The observer has seen all of the stream when its end is told.
   std::span<const std::byte> next_piece() override;
 
  private:
   struct Piece {
     std::vector<std::byte> buffer;
     std::size_t size_bytes = 0;
+
+    std::span<const std::byte> bytes() const { return std::span(buffer).first(size_bytes); }
   };
 
   bool fill(Piece& piece);
   void start();
-  void read_all(std::uint64_t number);
+  void read_all();
+  void observe_all();
+  bool has_room() const { return filled_ - std::min(released_, observed_) < kPieces; }
 
   ByteSource& from_;
   const char* name_;
+  const Observer observe_;
   std::vector<Piece> ring_;
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
   std::uint64_t filled_ = 0;    // pieces so far
-  std::uint64_t released_ = 0;  // of these, free to be filled again
+  std::uint64_t observed_ = 0;  // of these; the first ones, as below
+  std::uint64_t given_ = 0;     // to the reader
+  std::uint64_t released_ = 0;  // by the reader
   bool ended_ = false;          // no more are filled
   bool unwanted_ = false;       // none need be
   std::exception_ptr error_;    // why it ended
-  std::uint64_t given_ = 0;     // to the reader, who alone uses it
-  std::thread thread_;
+  std::thread reading_, observing_;
 };
 
 }  // namespace strake::base

@@ -57,6 +57,37 @@ TEST(ReadAhead, GivesTheStreamInOrder) {
   }
 }
 
+TEST(ReadAhead, TheObserverHasSeenEverythingBeforeTheEndIsTold) {
+  for (const std::size_t size :
+       {std::size_t{0}, std::size_t{5}, ReadAhead::kPieceBytes, 20 * ReadAhead::kPieceBytes + 5}) {
+    const std::string text = varied_text(size);
+    StringSource source(text);
+    std::string seen;
+    ReadAhead ahead(source, "test", [&](std::span<const std::byte> piece) {
+      seen += text_of(piece);
+      std::this_thread::yield();
+    });
+    EXPECT_TRUE(all_of(ahead) == text) << size;
+    EXPECT_TRUE(seen == text) << size;
+  }
+}
+
+TEST(ReadAhead, PiecesAreKeptUntilTheObserverHasSeenThem) {
+  const std::string text = varied_text(20 * ReadAhead::kPieceBytes);
+  StringSource source(text);
+  std::string seen;
+  std::latch last_wanted(1);
+  ReadAhead ahead(source, "test", [&](std::span<const std::byte> piece) {
+    last_wanted.wait();
+    seen += text_of(piece);
+  });
+  for (std::size_t i = 0; i < ReadAhead::kPieces; ++i) ahead.next_piece();
+  last_wanted.count_down();
+  while (!ahead.next_piece().empty()) {
+  }
+  EXPECT_TRUE(seen == text);
+}
+
 TEST(ReadAhead, ReadsWhileNobodyAsksButNoFurtherThanItsRing) {
   std::atomic<std::size_t> pieces = 0;
   std::latch full(ReadAhead::kPieces);
