@@ -2,7 +2,9 @@
 
 #include <future>
 #include <map>
+#include <memory>
 #include <mutex>
+#include <semaphore>
 #include <span>
 #include <stop_token>
 #include <vector>
@@ -10,17 +12,23 @@
 #include "builder/exec/build.h"
 #include "builder/exec/machine.h"
 #include "layers/base/digest.h"
+#include "layers/base/stream.h"
 #include "layers/oci/descriptor.h"
+#include "layers/oci/reference.h"
+
+namespace strake::layers {
+class PartialBlob;
+}
 
 namespace strake::builder {
 
 /// Makes layers present when something needs them, each once however many ask: unpacked from a blob
-/// of the store, or pulled from a registry that has it. Thread-safe.
+/// of the store, or pulled from a registry that has it. A blob that is pulled is unpacked while it
+/// comes: its tree gets its name when both digests turned out right. Thread-safe.
 class LayerFetcher {
  public:
   /// With PullPolicy::never registries are not asked: layers that are not here are not available.
-  LayerFetcher(Machine& machine, std::stop_token stop, PullPolicy policy = PullPolicy::missing)
-      : machine_(machine), stop_(std::move(stop)), pulls_(policy != PullPolicy::never) {}
+  LayerFetcher(Machine& machine, std::stop_token stop, PullPolicy policy = PullPolicy::missing);
 
   /// Returns when all `layers` are unpacked. Downloads, decompression and unpacking of different
   /// layers go on at the same time. Throws the first error.
@@ -35,13 +43,21 @@ class LayerFetcher {
 
  private:
   void fetch_tree(const base::DiffId& layer);
-  void pull(const base::DiffId& layer, const oci::Descriptor& blob);
+  enum class Also { nothing, unpack };
+  bool pull(const base::DiffId& layer, const oci::Descriptor& blob, Also also);
+  std::vector<oci::Repository> places_of(const base::DiffId& layer,
+                                         const oci::Descriptor& blob) const;
+  void download(std::span<const oci::Repository> places, const oci::Descriptor& blob,
+                layers::PartialBlob& to);
   void unpack(const base::DiffId& layer, const oci::Descriptor& blob);
+  void unpack(const base::DiffId& layer, const oci::Descriptor& blob,
+              std::unique_ptr<base::ByteSource> bytes);
 
   Machine& machine_;
   std::stop_token stop_;
   const bool pulls_;
-  std::mutex mutex_;  // guards what follows
+  std::counting_semaphore<> unpackings_;  // that may be under way: each has its buffers
+  std::mutex mutex_;                      // guards what follows
   std::map<base::DiffId, std::shared_future<void>> trees_;
 };
 
