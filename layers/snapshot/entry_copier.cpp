@@ -20,6 +20,8 @@ using base::system_error;
 
 namespace {
 
+constexpr off_t kSmallBytes = 64 * 1024;
+
 TarEntry entry_of(int from, const std::string& name, const struct ::stat& status,
                   const std::string& path) {
   TarEntry entry;
@@ -123,10 +125,13 @@ bool EntryCopier::copy_file(int from, int to, const std::string& name, const str
 
 void EntryCopier::copy_content(int from, int to, const struct ::stat& status,
                                const std::string& path) {
-  if (clones_) {
+  if (clones_.load(std::memory_order_relaxed)) {
     if (::ioctl(to, FICLONE, from) == 0) return;
     clones_ = false;
   }
+  constexpr off_t kBlockBytes = 512;  // of st_blocks
+  if (status.st_blocks * kBlockBytes >= status.st_size)
+    return copy_range(from, to, 0, status.st_size, path);
   if (::ftruncate(to, status.st_size) != 0) throw system_error(errno, "make room for", path);
   for (off_t end = 0; end < status.st_size;) {
     const off_t begin = ::lseek(from, end, SEEK_DATA);
@@ -139,27 +144,37 @@ void EntryCopier::copy_content(int from, int to, const struct ::stat& status,
 }
 
 void EntryCopier::copy_range(int from, int to, off_t begin, off_t end, const std::string& path) {
-  off_t into = begin;
-  while (copies_range_ && begin < end) {
-    const ssize_t count =
-        ::copy_file_range(from, &begin, to, &into, static_cast<std::size_t>(end - begin), 0);
-    if (count == 0) return;  // shorter than it was
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0 && (errno == ENOSPC || errno == EIO || errno == EDQUOT))
-      throw system_error(errno, "copy", path);
-    if (count < 0) copies_range_ = false;
-  }
-  std::array<std::byte, 64 * 1024> buffer;
+  // A small file is read and written faster than the kernel sets up a copy.
+  if (end - begin > kSmallBytes && copies_range_.load(std::memory_order_relaxed) &&
+      copy_range_in_kernel(from, to, begin, end, path))
+    return;
+  std::array<std::byte, kSmallBytes> buffer;
   while (begin < end) {
     const auto piece = std::span(buffer).first(
         std::min<std::size_t>(buffer.size(), static_cast<std::size_t>(end - begin)));
     const std::size_t count =
         base::pread_full(from, piece, static_cast<std::uint64_t>(begin), path);
-    if (count == 0) return;
-    if (::lseek(to, begin, SEEK_SET) < 0) throw system_error(errno, "write", path);
+    if (count == 0) return;  // shorter than it was
+    if (begin > 0 && ::lseek(to, begin, SEEK_SET) < 0) throw system_error(errno, "write", path);
     base::write_full(to, piece.first(count), path);
     begin += static_cast<off_t>(count);
   }
+}
+
+/// Moves `begin` up to where it came; false if somebody else must go on from there.
+bool EntryCopier::copy_range_in_kernel(int from, int to, off_t& begin, off_t end,
+                                       const std::string& path) {
+  off_t into = begin;
+  while (begin < end) {
+    const ssize_t count =
+        ::copy_file_range(from, &begin, to, &into, static_cast<std::size_t>(end - begin), 0);
+    if (count == 0) return true;  // shorter than it was
+    if (count > 0 || errno == EINTR) continue;
+    if (errno == ENOSPC || errno == EIO || errno == EDQUOT) throw system_error(errno, "copy", path);
+    copies_range_ = false;
+    return false;
+  }
+  return true;
 }
 
 }  // namespace strake::layers

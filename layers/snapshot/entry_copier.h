@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <atomic>
 #include <string>
 
 #include "layers/snapshot/node_maker.h"
@@ -10,7 +11,9 @@ namespace strake::layers {
 
 /// Copies files between trees of ours, with everything a layer keeps of them: owner, mode, time to
 /// the nanosecond, attributes. Overlayfs' own attributes stay behind. Content is shared where the
-/// file system can (FICLONE), else copied in the kernel; holes stay holes.
+/// file system can (FICLONE), else copied, big files in the kernel; holes stay holes.
+///
+/// copy() may be called by several threads at once.
 class EntryCopier {
  public:
   explicit EntryCopier(XattrNamespace xattrs) : maker_(xattrs, false) {}
@@ -28,10 +31,11 @@ class EntryCopier {
                  const std::string& path);
   void copy_content(int from, int to, const struct ::stat& status, const std::string& path);
   void copy_range(int from, int to, off_t begin, off_t end, const std::string& path);
+  bool copy_range_in_kernel(int from, int to, off_t& begin, off_t end, const std::string& path);
 
   NodeMaker maker_;
-  bool clones_ = true;  // until the file system says no
-  bool copies_range_ = true;
+  std::atomic<bool> clones_ = true;  // until the file system says no
+  std::atomic<bool> copies_range_ = true;
 };
 
 }  // namespace strake::layers
