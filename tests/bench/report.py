@@ -145,14 +145,15 @@ def to_markdown(rows, versions, runs):
             TITLES[workload], f"**{time['strake']}**", time["docker"], time["buildah"],
             f"{row.ratio:.1f}" if row.ratio else "–",
             seconds(row.floor) if row.floor is not None else "–",
-            f"{row.strake.cpu:.2f} s" + (f" / {row.medians[row.best_peer].cpu:.2f} s" if row.best_peer else ""),
+            seconds(row.strake.cpu) +
+            (f" / {seconds(row.medians[row.best_peer].cpu)}" if row.best_peer else ""),
             f"{row.strake.rss:.0f}" + (f" / {row.medians[row.best_peer].rss:.0f}" if row.best_peer else ""),
             ("no: " + ", ".join(missed)) if missed else "yes" if has_target else "–"])
     text = [f"Medians of {runs} rounds. {machine()}; " + "; ".join(versions.values()) + ".", "",
             table(["workload", "strake", "docker", "buildah", "best peer / strake", "floor",
                    "CPU strake / best peer", "peak MiB", "target met"], lines), ""]
     sizes = [f"{w}: " + ", ".join(f"{name} {size / 1e6:,.1f} MB" for name, size in row.sizes.items()) +
-             f" (registry's own CPU with strake: {row.strake.registry:.1f} s)"
+             (f" (the registry's own CPU: {row.strake.registry:.1f} s)" if row.strake.registry else "")
              for w, row in rows.items() if w.endswith("push") and row.sizes]
     text += [f"Pushed layers, {line}." for line in sizes]
     text += ["", "Floors: " + "; ".join(f"{w}: {FLOORS[w]}" for w in rows if w in FLOORS) + "."]
