@@ -78,16 +78,18 @@ void FetchedSource::put_into(LayerDraft& draft) {
 }
 
 void FetchedSource::put_file(LayerDraft& draft) {
-  root_ = base::RootedDirectory::open_host(input_.opener().store.blobs().native());
   layers::TarEntry entry;
   entry.path = path_;
   entry.mode = kFetchedMode;
   entry.size_bytes = file_->blob.size;
   entry.mtime.tv_sec = file_->last_modified.value_or(0);
   draft.require_directory(parent_path(path_), {});
-  draft.put(std::move(entry), {.file = {.root = &*root_,
-                                        .path = file_->blob.digest.hex(),
-                                        .stamp = {.size_bytes = file_->blob.size}}});
+  SourceFile file;
+  file.path = path_;
+  file.opened =
+      std::make_shared<const base::FileDescriptor>(input_.opener().blobs.open_file(file_->blob));
+  file.stamp.size_bytes = file_->blob.size;
+  draft.put(std::move(entry), {.file = std::move(file)});
 }
 
 /// Owned by root, as files of a build context are.

@@ -157,6 +157,46 @@ void LayerDraft::remove_below(const std::string& path) {
     entry = entries_.erase(entry);
 }
 
+base::Digest LayerDraft::identity() const {
+  base::Sha256 sha256;
+  const auto number = [&](auto value) { sha256.update(std::to_string(value) + ";"); };
+  const auto text = [&](std::string_view value) {
+    number(value.size());
+    sha256.update(value);
+  };
+  number(entries_.size());
+  for (const auto& [path, drafted] : entries_) {
+    const TarEntry& entry = drafted.entry;
+    text(path);
+    text(entry.link_target);
+    number(static_cast<int>(entry.type));
+    for (const std::uint32_t value :
+         {entry.mode, entry.uid, entry.gid, entry.device_major, entry.device_minor})
+      number(value);
+    number(entry.size_bytes);
+    number(entry.mtime.tv_sec);
+    number(entry.mtime.tv_nsec);
+    number(entry.xattrs.size());
+    for (const auto& [name, value] : entry.xattrs) {
+      text(name);
+      text(value);
+    }
+    const DraftContent& content = drafted.content;
+    number(reinterpret_cast<std::uintptr_t>(content.file.root));
+    number(reinterpret_cast<std::uintptr_t>(content.file.opened.get()));
+    text(content.file.path);
+    text(content.text);
+    number(content.device);
+    number(content.inode);
+  }
+  for (const auto& [directory, names] : removed_) {
+    text(directory);
+    number(names.size());
+    for (const std::string& name : names) text(name);
+  }
+  return sha256.finish();
+}
+
 void LayerDraft::write(layers::LayerWriter& writer, LearnedDigests* learned) const {
   std::map<std::pair<std::uint64_t, std::uint64_t>, std::string> linked;  // inode → first path
   const auto write_removed = [&](const std::string& directory) {
@@ -187,7 +227,7 @@ void LayerDraft::write(layers::LayerWriter& writer, LearnedDigests* learned) con
         continue;
       }
     }
-    if (content.file.root == nullptr) {
+    if (content.file.root == nullptr && !content.file.opened) {
       base::StringSource text(content.text);
       writer.add(drafted.entry, text);
       continue;

@@ -22,7 +22,7 @@ inline constexpr std::int64_t kMadeFromNothingMtime = 315619200;
 
 /// Where the bytes of a drafted file come from.
 struct DraftContent {
-  SourceFile file;                      // with a root: a file of a source
+  SourceFile file;                      // with a root, or opened: a file of a source
   std::uint64_t device = 0, inode = 0;  // not 0: hard links of it are kept
   std::string text;                     // else: the content itself
 };
@@ -56,6 +56,9 @@ class LayerDraft {
   void remove(const std::string& path);
 
   bool empty() const { return entries_.empty() && removed_.empty(); }
+  /// Drafts with the same identity give the same layer, as long as the sources that they name are
+  /// the same objects, unchanged: what two steps of one build may compare.
+  base::Digest identity() const;
   const base::RootedDirectory& below() const noexcept { return below_; }
 
   /// Writes everything in the order layers have. Files that change while they are read throw

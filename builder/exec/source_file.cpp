@@ -40,6 +40,7 @@ class CopiedFile : public layers::TarContent {
   }
 
   base::FileDescriptor open() const override {
+    if (file_.opened) return file_.opened->duplicate();
     return file_.root->open(file_.path, O_RDONLY | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK);
   }
 

@@ -6,6 +6,7 @@
 #include "builder/exec/selection_digests.h"
 #include "cache/stat_memo.h"
 #include "layers/archive/parallel_tar_writer.h"
+#include "layers/base/fd.h"
 #include "layers/base/rooted_directory.h"
 
 namespace strake::builder {
@@ -14,6 +15,7 @@ namespace strake::builder {
 struct SourceFile {
   const base::RootedDirectory* root = nullptr;
   std::string path;
+  std::shared_ptr<const base::FileDescriptor> opened;  // in the place of `root`
   /// What it was when it was selected. Only the size counts for files of other images, whose inodes
   /// and times may be those of a mount.
   cache::FileStamp stamp;
