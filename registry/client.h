@@ -41,7 +41,7 @@ struct TransferSizes {
   /// Blobs from this size on are downloaded in segments, some of which are fetched ahead on streams
   /// that nobody else wants.
   std::uint64_t ranged_bytes = 128 << 20;
-  std::uint64_t segment_bytes = 16 << 20;  // at most: less for blobs of less than 2 GiB
+  std::uint64_t segment_bytes = 16 << 20;  // at most: less for blobs of less than 8 GiB
   /// Segments that wait in memory for their turn, at most; of all blobs together.
   int segments_ahead = 4;
 };
