@@ -468,13 +468,26 @@ std::optional<oci::Layer> StepRunner::copy(const plan::Copy& copy, const StepRes
   UnpackedArchives archives;
   LayerDraft draft(mount.root());
   draft_copy(copy, pending.selection, source, mount.root(), machine_.store, archives, draft);
-  if (!pending.learns_key) return seal_draft(draft, pending);
-  LearnedDigests learned{pending.digests, memo_of(copy.context)};
-  return seal_draft(draft, pending, &learned, [&] {
+  const auto is_known = [&] {
     find_key(copy, below, pending);
     pending.found = find(pending, pending.key, below);
     return pending.found.has_value();
-  });
+  };
+  const auto make = [&] {
+    if (!pending.learns_key) return seal_draft(draft, pending);
+    LearnedDigests learned{pending.digests, memo_of(copy.context)};
+    const std::optional<oci::Layer> layer = seal_draft(draft, pending, &learned, is_known);
+    return pending.found ? pending.found->layer : layer;
+  };
+  // All platforms copy the same files of the context.
+  const bool has_twins = request_.platforms.size() > 1 && !copy.from && !copy.sources.empty();
+  if (!has_twins || copy.extract) return make();
+  const SharedDrafts::Made made = drafts_.once(draft.identity(), make);
+  if (made.by_another_step) {
+    if (pending.learns_key) is_known();
+    pending.took_previous = pending.previous && pending.previous->layer == made.layer;
+  }
+  return made.layer;
 }
 
 std::optional<oci::Layer> StepRunner::fetched(const StepResult& below, Pending& pending) {

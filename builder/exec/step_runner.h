@@ -18,6 +18,7 @@
 #include "builder/exec/layer_fetcher.h"
 #include "builder/exec/run_devices.h"
 #include "builder/exec/secrets.h"
+#include "builder/exec/shared_drafts.h"
 #include "builder/exec/step_keys.h"
 #include "builder/plan/build_plan.h"
 #include "cache/stat_memo.h"
@@ -107,7 +108,8 @@ class StepRunner {
   std::filesystem::path mount_points_;
   std::mutex memo_mutex_;
   std::map<std::string, std::unique_ptr<cache::StatMemo>> memos_;  // of contexts, by name
-  std::mutex mutex_;                                               // guards what follows
+  SharedDrafts drafts_;
+  std::mutex mutex_;  // guards what follows
   std::map<const plan::Step*, std::unique_ptr<Pending>> pending_;
 };
 

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "layers/archive/tar_reader.h"
 #include "layers/base/error.h"
 #include "layers/snapshot/layer_writer.h"
@@ -34,6 +36,29 @@ TEST(LayerDraft, SeesWhatIsBelowAndWhatWasPut) {
   EXPECT_EQ(draft.kind("n"), Kind::absent);
   draft.require_directory("n/m", {});
   EXPECT_EQ(draft.kind("n/m"), Kind::directory);
+}
+
+TEST(LayerDraft, IdentityTellsDraftsOfOtherLayersApart) {
+  const Tree one, two;
+  const base::RootedDirectory below = one.root(), other_root = two.root();
+  const auto identity = [&](const std::function<void(layers::TarEntry&, DraftContent&)>& change) {
+    LayerDraft draft(below);
+    layers::TarEntry changed = entry("f");
+    DraftContent content{.file = {.root = &below, .path = "src/f"}};
+    change(changed, content);
+    draft.put(std::move(changed), std::move(content));
+    return draft.identity();
+  };
+  const base::Digest same = identity([](auto&, auto&) {});
+  EXPECT_EQ(identity([](auto&, auto&) {}), same);
+  EXPECT_NE(identity([](auto& e, auto&) { e.path = "g"; }), same);
+  EXPECT_NE(identity([](auto& e, auto&) { e.mode = 0600; }), same);
+  EXPECT_NE(identity([](auto& e, auto&) { e.uid = 1; }), same);
+  EXPECT_NE(identity([](auto& e, auto&) { e.mtime.tv_nsec = 1; }), same);
+  EXPECT_NE(identity([](auto& e, auto&) { e.xattrs = {{"user.a", "b"}}; }), same);
+  EXPECT_NE(identity([](auto&, auto& c) { c.file.path = "src/g"; }), same);
+  EXPECT_NE(identity([&](auto&, auto& c) { c.file.root = &other_root; }), same);
+  EXPECT_NE(identity([](auto&, auto& c) { c.text = "text"; }), same);
 }
 
 TEST(LayerDraft, RefusesToMixFilesAndDirectories) {
