@@ -90,11 +90,11 @@ std::unique_ptr<base::ByteSource> make_decoder(std::unique_ptr<base::ByteSource>
   return from;
 }
 
-void check_level(std::optional<int> level, int max, std::string_view format) {
-  if (level && (*level < 1 || *level > max))
+void check_level(std::optional<int> level, int min, int max, std::string_view format) {
+  if (level && (*level < min || *level > max))
     throw Error(ErrorCode::invalid_input, "compression level " + std::to_string(*level) + " for " +
-                                              std::string(format) + " is not from 1 to " +
-                                              std::to_string(max));
+                                              std::string(format) + " is not from " +
+                                              std::to_string(min) + " to " + std::to_string(max));
 }
 
 }  // namespace
@@ -150,7 +150,7 @@ std::unique_ptr<CompressingSink> make_compressor(oci::Compression compression,
     case oci::Compression::none:
       break;
     case oci::Compression::gzip:
-      check_level(level, 9, "gzip");
+      check_level(level, 0, kGzipMaxLevel, "gzip");
       return std::make_unique<BlockCompressor>(
           BlockFormat{kGzipBlockBytes, gzip_member_bound(kGzipBlockBytes),
                       [level](std::span<const std::byte> block, std::span<std::byte> room) {
@@ -158,7 +158,7 @@ std::unique_ptr<CompressingSink> make_compressor(oci::Compression compression,
                       }},
           out, pool);
     case oci::Compression::zstd:
-      check_level(level, kZstdMaxLevel, "zstd");
+      check_level(level, 1, kZstdMaxLevel, "zstd");
       return std::make_unique<BlockCompressor>(
           BlockFormat{kZstdBlockBytes, zstd_frame_bound(kZstdBlockBytes),
                       [level = level.value_or(kZstdDefaultLevel)](std::span<const std::byte> block,

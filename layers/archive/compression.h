@@ -36,9 +36,9 @@ struct CompressingSink : base::ByteSink {
 /// thread that calls write() and finish(), which takes part in the work and so may be a thread of
 /// `pool` itself. What all compressors of a process have in memory is bounded, by 12 MiB a thread.
 ///
-/// gzip: a chain of members of 1 MiB of input each (RFC 1952, 2.2). Level 1-9; without one, each
+/// gzip: a chain of members of 1 MiB of input each (RFC 1952, 2.2). Level 0-12; without one, each
 /// block gets what its content deserves. zstd: a chain of frames of 4 MiB, each with its content
-/// size and checksum. Level 1-19, default 3. none: passes bytes on; the level means nothing.
+/// size and checksum. Level 1-22, default 3. none: passes bytes on; the level means nothing.
 ///
 /// Throws Error(invalid_input) for a level out of range.
 std::unique_ptr<CompressingSink> make_compressor(oci::Compression compression,

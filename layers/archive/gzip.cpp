@@ -78,7 +78,7 @@ std::size_t deflate_well(std::span<const std::byte> block, int level, std::span<
     void operator()(libdeflate_compressor* c) const noexcept { libdeflate_free_compressor(c); }
   };
   struct Compressor {
-    int level = 0;
+    int level = -1;  // none yet
     std::unique_ptr<libdeflate_compressor, Free> state;
   };
   thread_local Compressor compressor;
@@ -86,7 +86,7 @@ std::size_t deflate_well(std::span<const std::byte> block, int level, std::span<
     compressor = {level, nullptr};  // the old one goes first
     compressor.state.reset(libdeflate_alloc_compressor(level));
     if (!compressor.state) {
-      compressor.level = 0;
+      compressor.level = -1;
       throw Error(ErrorCode::system, "cannot compress: out of memory");
     }
   }

@@ -7,6 +7,7 @@
 namespace strake::layers {
 
 inline constexpr std::size_t kGzipBlockBytes = 1 << 20;
+inline constexpr int kGzipMaxLevel = 12;  // 10 and more: slow, a few percent smaller
 
 /// How much work a block is worth.
 enum class GzipEffort {
@@ -23,7 +24,7 @@ GzipEffort gzip_effort(std::span<const std::byte> block);
 std::size_t gzip_member_bound(std::size_t block_bytes);
 
 /// Writes one gzip member (RFC 1952) that holds `block` to `room`, which has the bound's size at
-/// least; mtime 0, no name, OS unknown. `level` is 1-9, or nullopt for what gzip_effort() says.
+/// least; mtime 0, no name, OS unknown. `level` is 0-12, or nullopt for what gzip_effort() says.
 /// Returns its length.
 std::size_t write_gzip_member(std::span<const std::byte> block, std::optional<int> level,
                               std::span<std::byte> room);

@@ -7,7 +7,7 @@ namespace strake::layers {
 
 inline constexpr std::size_t kZstdBlockBytes = 4 << 20;
 inline constexpr int kZstdDefaultLevel = 3;
-inline constexpr int kZstdMaxLevel = 19;
+inline constexpr int kZstdMaxLevel = 22;
 
 /// The most bytes that a frame of `block_bytes` may take.
 std::size_t zstd_frame_bound(std::size_t block_bytes);

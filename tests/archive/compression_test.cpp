@@ -114,7 +114,7 @@ TEST_P(Roundtrip, BytesDoNotDependOnThreadsOrPieces) {
 
 TEST_P(Roundtrip, EveryLevelIsReadBack) {
   const std::string text = prose(100'000) + noise(5'000);
-  for (int level = 1; level <= 9; ++level)
+  for (const int level : {1, 3, 6, 9, 12})
     EXPECT_TRUE(
         decompressed(compressed(text, GetParam(), level), archive_compression(GetParam())) == text);
 }
@@ -215,6 +215,13 @@ TEST(Compression, GzipMembersHaveNoTimeAndNoName) {
                              23));
 }
 
+TEST(Compression, GzipLevelZeroStores) {
+  const std::string text = prose(100'000);
+  const std::string bytes = compressed(text, oci::Compression::gzip, 0);
+  EXPECT_GT(bytes.size(), text.size());
+  EXPECT_EQ(decompressed(bytes, ArchiveCompression::gzip), text);
+}
+
 TEST(Compression, EffortFollowsTheContent) {
   const auto effort = [](const std::string& text) { return gzip_effort(base::bytes_of(text)); };
   EXPECT_EQ(effort(noise(1 << 20)), GzipEffort::store);
@@ -283,9 +290,9 @@ TEST(Compression, DecompressedSizeIsLimited) {
 }
 
 TEST(Compression, RefusesLevelsOutOfRange) {
-  for (const int level : {0, 10, -1})
+  for (const int level : {-1, 13})
     EXPECT_THROW(compressed("x", oci::Compression::gzip, level), base::Error) << level;
-  for (const int level : {0, 20})
+  for (const int level : {0, 23})
     EXPECT_THROW(compressed("x", oci::Compression::zstd, level), base::Error) << level;
 }
 
