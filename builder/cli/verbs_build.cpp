@@ -97,7 +97,7 @@ void declare(OptionSet& options, BuildWords& words) {
                "ssh agent for RUN --mount=type=ssh (repeatable)");
   options.list("--allow", "RIGHT", words.allow,
                "Grant security.insecure, network.host, device[=NAME] (repeatable)");
-  options.text("--jobs", "N", words.jobs, "Steps that run at once (default: processors)");
+  options.text("--jobs", "N", words.jobs, "Steps that run at once (default: processors, at least 4)");
   options.flag("--dry-run", words.dry_run, "Print what would be done, and do nothing");
   options.text("--on-error", "WHAT", words.on_error,
                "When a RUN fails: stop (the default), or shell to look around there");

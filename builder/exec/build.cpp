@@ -29,6 +29,9 @@ namespace {
 using base::Error;
 using base::ErrorCode;
 
+/// Steps often wait for something else than a processor: a download, a lock, another step.
+constexpr std::size_t kLeastJobs = 4;
+
 class Build {
  public:
   Build(const BuildRequest& request, Machine& machine, std::stop_token stop)
@@ -217,7 +220,8 @@ class Build {
       const BlobStarter start_blob = published_[p][s] ? blob_starter() : nullptr;
       finish(item, runner.execute(plans_[p], plans_[p].steps[s], results_[p], start_blob));
     };
-    const std::size_t jobs = request_.jobs > 0 ? request_.jobs : base::usable_processors();
+    const std::size_t jobs =
+        request_.jobs > 0 ? request_.jobs : std::max(base::usable_processors(), kLeastJobs);
     run_schedule(inputs, jobs, probe, run_item, stop_);
   }
 
