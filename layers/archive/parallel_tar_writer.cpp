@@ -10,6 +10,7 @@
 #include "layers/archive/tar_block.h"
 #include "layers/archive/tar_encoder.h"
 #include "layers/base/error.h"
+#include "layers/base/trace.h"
 
 namespace strake::layers {
 namespace {
@@ -80,6 +81,8 @@ ParallelTarWriter::ParallelTarWriter(base::ByteSink& out, Options options, base:
     : options_(std::move(options)),
       batches_(
           [this](Batch& batch) {
+            base::TraceSpan span("read files");
+            span.add_bytes(batch.size);
             for (const Hole& hole : batch.holes)
               hole.content->read(hole.piece.content_offset,
                                  std::span(batch.bytes.get() + hole.piece.at, hole.piece.size));
@@ -89,6 +92,8 @@ ParallelTarWriter::ParallelTarWriter(base::ByteSink& out, Options options, base:
                                 batch.offset, options_.file_name);
           },
           [&out](Batch& batch) {
+            base::TraceSpan span("hash");
+            span.add_bytes(batch.size);
             out.write(std::span(batch.bytes.get(), std::exchange(batch.size, 0)));
           },
           std::min(2 * pool.size() + 2, kMostBatches), pool) {}
