@@ -61,8 +61,8 @@ int enter(void* plan) {
 // the former with a stack, and all flags that are needed fit.
 //
 // In the usual case the child borrows the builder's memory and this thread sleeps until it has
-// become init (as vfork): no page table is copied, however large the builder. Where the child has to
-// wait for the builder (which writes id maps, or connects a network), it gets a copy.
+// become init (as vfork): no page table is copied, however large the builder. Where the child has
+// to wait for the builder (which writes id maps, or connects a network), it gets a copy.
 ChildProcess clone_child(const ChildPlan& plan, int flags) {
   const base::TraceSpan span("start");
   const ChildStack stack;
