@@ -41,6 +41,21 @@ TEST_F(Apply, GivesFilesTheirOwnersModesAndTimes) {
   EXPECT_EQ(stat_of(tree() / "d/null").st_rdev, ::makedev(1, 3));
 }
 
+/// The umask has a say in the modes that files are created with, and none in those they get.
+TEST_F(Apply, ModesAreExactWhateverTheUmask) {
+  TarBuilder tar;
+  const std::vector<std::uint32_t> modes = {0644, 0755, 0666, 0777, 0400, 0, 0604, 04755, 02711};
+  for (const char* round : {"a", "b"})  // the second file of a mode goes another way
+    for (const std::uint32_t mode : modes)
+      tar.file(round + std::to_string(mode), "x", {.mode = mode});
+  const mode_t before = ::umask(027);
+  apply(tar.str());
+  ::umask(before);
+  for (const char* round : {"a", "b"})
+    for (const std::uint32_t mode : modes)
+      EXPECT_EQ(stat_of(tree() / (round + std::to_string(mode))).st_mode & 07777, mode) << round;
+}
+
 TEST_F(Apply, MakesMissingParentsReadable) {
   apply(TarBuilder().file("usr/share/doc/x", "x", {.uid = 7, .mtime = 5000}).str());
   const auto directory = stat_of(tree() / "usr/share");

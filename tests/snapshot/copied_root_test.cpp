@@ -16,6 +16,7 @@
 #include "layers/archive/tar_writer.h"
 #include "layers/snapshot/copied_roots.h"
 #include "layers/snapshot/diff.h"
+#include "layers/snapshot/layer_onto_tree.h"
 #include "layers/snapshot/root_tree.h"
 #include "tests/snapshot/store_fixture.h"
 #include "tests/support/overlay_mount.h"
@@ -178,6 +179,41 @@ TEST_F(CopiedRootTest, LayersAreCopiedOnTopOfEachOther) {
       unpack(TarBuilder().file(".wh.f").file("d/.wh..wh..opq").file("d/n", "n").str()).diff_id,
       unpack(TarBuilder().directory("f").file("f/in", "1").file(".wh.one").str()).diff_id};
   EXPECT_TRUE(view_of(copy(stack, Writable::no)) == view_of(overlay(stack, Writable::no)));
+}
+
+/// More directories, files and bytes than are copied at one go, and something of everything else.
+TEST_F(CopiedRootTest, BigLayersAreCopiedWithAllTheirMetadata) {
+  TarBuilder lower, upper;
+  lower.directory("setgid", {.mode = 02775, .gid = 50}).file("setgid/in", "group of its own");
+  for (int i = 0; i < 250; ++i) {
+    const std::string directory = "d" + std::to_string(i);
+    const std::uint32_t owner = static_cast<std::uint32_t>(i % 3);
+    lower.directory(directory, {.mode = i % 2 == 0 ? 0555U : 0700U, .uid = owner, .mtime = i});
+    for (int j = 0; j < 3; ++j)
+      lower.file(directory + "/f" + std::to_string(j), std::string(1 + i * j, 'x'),
+                 {.mode = j == 2 ? 04511U : 0640U, .gid = owner, .mtime = 1000 + j});
+    lower.hardlink(directory + "/link", directory + "/f0", {.mode = 0640, .gid = owner});
+    upper.file(directory + "/f1/was", "a file");  // a directory in its place
+    upper.file(directory + "/z", "in a directory that was there");
+  }
+  lower.file("large", std::string(6 << 20, 'l'), {.mode = 0400, .mtime = 7});
+  upper.file("d7/link", "no link any more").file("setgid/new", "root's");
+  const std::vector<base::DiffId> stack = {unpack(lower.str()).diff_id,
+                                           unpack(upper.str()).diff_id};
+  EXPECT_TRUE(view_of(copy(stack, Writable::no)) == view_of(overlay(stack, Writable::no)));
+}
+
+TEST_F(CopiedRootTest, HolesStayHoles) {
+  const fs::path work = root() / "sparse";
+  fs::create_directories(work / "tree");
+  test::write_file(work / "tree/sparse", "beginning");
+  fs::resize_file(work / "tree/sparse", 64 << 20);
+  const base::FileDescriptor layer = test::open_directory(work / "tree");
+  fs::create_directories(work / "root");
+  put_layer_onto(layer.get(), test::open_directory(work / "root").get(), XattrNamespace::trusted);
+  const struct ::stat copied = test::stat_of(work / "root/sparse");
+  EXPECT_EQ(copied.st_size, 64 << 20);
+  EXPECT_LT(copied.st_blocks * 512, 1 << 20);
 }
 
 TEST_F(CopiedRootTest, LinksInsideALayerStayLinks) {
