@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <random>
 
 #include "layers/archive/gzip.h"
@@ -323,6 +324,22 @@ TEST(BlockCompressor, CanBeDroppedInTheMiddle) {
   base::StringSink out;
   const auto sink = make_compressor(oci::Compression::gzip, {}, out, pool);
   sink->write(base::bytes_of(prose(3 << 20)));
+}
+
+/// More of them than may have two blocks in memory at once.
+TEST(BlockCompressor, ManyAtATimeMakeTheSameBytes) {
+  base::WorkerPool pool(1);
+  const std::string text = mixed();
+  std::array<base::StringSink, 12> outputs;
+  std::vector<std::unique_ptr<CompressingSink>> sinks;
+  for (base::StringSink& out : outputs)
+    sinks.push_back(make_compressor(oci::Compression::gzip, {}, out, pool));
+  for (std::size_t at = 0; at < text.size(); at += 700'000)
+    for (const auto& sink : sinks)
+      sink->write(base::bytes_of(std::string_view(text).substr(at, 700'000)));
+  for (const auto& sink : sinks) sink->finish();
+  const std::string want = compressed(text, oci::Compression::gzip);
+  for (const base::StringSink& out : outputs) EXPECT_TRUE(out.text == want);
 }
 
 TEST(BlockCompressor, WorksInsideAJobOfAFullPool) {
