@@ -217,12 +217,21 @@ class Build {
       const auto [p, s] = items[item];
       const base::TraceSpan span("step", plans_[p].steps[s].title);
       if (publisher_) publisher_->check_permissions_meanwhile([this] { stop_.request_stop(); });
+      if (publisher_ && published_[p][s]) publish_below(p, plans_[p].steps[s]);
       const BlobStarter start_blob = published_[p][s] ? blob_starter() : nullptr;
       finish(item, runner.execute(plans_[p], plans_[p].steps[s], results_[p], start_blob));
     };
     const std::size_t jobs =
         request_.jobs > 0 ? request_.jobs : std::max(base::usable_processors(), kLeastJobs);
     run_schedule(inputs, jobs, probe, run_item, stop_);
+  }
+
+  /// The layers that a step builds on are part of the image: those of its base are not waited with
+  /// either.
+  void publish_below(std::size_t p, const plan::Step& step) {
+    if (!step.parent) return;
+    for (const base::DiffId& layer : results_[p][static_cast<std::size_t>(*step.parent)].stack)
+      publisher_->add(layer);
   }
 
   /// How the blob of a layer of the image is made while the layer is; nothing if no output has it.
