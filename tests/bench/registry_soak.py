@@ -241,7 +241,7 @@ class Soak:
 
     def stored(self, store, image, platform):
         blobs = {f"sha256:{path.name}": digest_of(path.read_bytes())
-                 for path in (store / "blobs" / "sha256").iterdir()}
+                 for path in (store / "blobs").glob("*/*")}
         if any(name != digest for name, digest in blobs.items()):
             return "a blob has another digest"
         missing = image.parts[platform] - set(blobs)
