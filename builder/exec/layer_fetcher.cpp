@@ -157,7 +157,10 @@ void LayerFetcher::ensure_trees(std::span<const base::DiffId> wanted) {
 }
 
 void LayerFetcher::fetch_tree(const base::DiffId& layer) {
-  if (machine_.layers.has_tar(layer)) return machine_.layers.unpack_tar(layer);
+  if (machine_.layers.has_tar(layer)) {
+    const Turn turn(unpackings_);
+    return machine_.layers.unpack_tar(layer);
+  }
   base::name_trace_thread("fetch");
   const std::vector<layers::KnownBlob> known = machine_.layers.blobs(layer);
   for (const layers::KnownBlob& form : known)
