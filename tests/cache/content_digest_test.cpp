@@ -61,6 +61,8 @@ TEST(ContentDigest, EachPropertyOfAFileCounts) {
          f.xattrs = {{"user.a1", ""}};
        }},
       {"content", [](SelectedFile& f) { f.content = base::Digest::of("y"); }},
+      {"size, which says what the content's digest is of",
+       [](SelectedFile& f) { f.size_bytes = 2 << 20; }},
       {"no content", [](SelectedFile& f) { f.content.reset(); }},
   };
   std::set<base::Digest> digests = {digest_of({file("a")})};

@@ -49,6 +49,17 @@ TEST_F(FileDigesterTest, GivesTheDigestOfTheBytes) {
   }
 }
 
+TEST_F(FileDigesterTest, LargeFilesAreDigestedByPieces) {
+  const std::string piece(kDigestPieceBytes, 'x');
+  write("file", piece);
+  EXPECT_EQ(digest("file"), base::Digest::of(piece));
+  write("file", piece + piece + "y");
+  const std::vector<base::Digest> pieces = {base::Digest::of(piece), base::Digest::of(piece),
+                                            base::Digest::of("y")};
+  EXPECT_EQ(digest("file"), content_digest(pieces));
+  EXPECT_NE(digest("file"), base::Digest::of(piece + piece + "y"));
+}
+
 TEST_F(FileDigesterTest, DoesNotOpenAFileThatTheMemoKnows) {
   struct ::stat status = {};
   status.st_mode = S_IFREG | 0644;

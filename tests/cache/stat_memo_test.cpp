@@ -65,6 +65,18 @@ TEST_F(StatMemoTest, FindsWhatAnEarlierRunSaved) {
   EXPECT_EQ(memo.find(old_file(1000)), std::nullopt);
 }
 
+TEST_F(StatMemoTest, KnowsWhichFilesHaveNoAttributes) {
+  StatMemo memo(file_);
+  memo.remember(old_file(1), content(1), kNow);
+  memo.remember(old_file(2), content(2), kNow, true);
+  memo.save();
+  EXPECT_FALSE(memo.look_up(old_file(1))->plain);
+  EXPECT_TRUE(memo.look_up(old_file(2))->plain);
+  const StatMemo later(file_);
+  EXPECT_FALSE(later.look_up(old_file(1))->plain);
+  EXPECT_TRUE(later.look_up(old_file(2))->plain);
+}
+
 TEST_F(StatMemoTest, EachMemberOfTheStampCounts) {
   write_memo(1, 2);
   const StatMemo memo(file_);

@@ -106,6 +106,67 @@ TEST_F(Layers, WrittenLayersAreSealed) {
   EXPECT_EQ(ingest_files(), 0U);
 }
 
+/// A layer of a directory, a file with two names and a whiteout, in one of its forms.
+oci::Layer write_layer(const LayerStore& layers, LayerForm form, base::ByteSink* also = nullptr) {
+  LayerWriter writer = layers.writer({.form = form, .also = also});
+  writer.add({.path = "d", .type = EntryType::directory, .mode = 0750, .mtime = {7, 0}});
+  writer.add_whiteout("d/gone");
+  base::StringSource content("text");
+  writer.add({.path = "d/f", .size_bytes = 4, .mtime = {8, 0}, .xattrs = {{"user.a", "b"}}},
+             content);
+  writer.add({.path = "d/g", .type = EntryType::hardlink, .link_target = "d/f"});
+  writer.add({.path = "l", .type = EntryType::symlink, .link_target = "d"});
+  return layers.seal(std::move(writer));
+}
+
+TEST_F(Layers, LayerThatIsKeptAsTarIsUnpackedWhenItIsWanted) {
+  base::StringSink tar;
+  const oci::Layer layer = write_layer(layers(), LayerForm::tar, &tar);
+  EXPECT_EQ(layer.diff_id, diff_id_of(tar.text));
+  EXPECT_TRUE(layers().has_tar(layer.diff_id));
+  EXPECT_FALSE(layers().has_tree(layer.diff_id));
+  EXPECT_EQ(layers().find(layer.diff_id), layer);
+  EXPECT_GT(layers().disk_usage(layer.diff_id), 0U);
+  EXPECT_TRUE(written_tar(layer.diff_id) == tar.text);
+
+  layers().unpack_tar(layer.diff_id);
+  EXPECT_TRUE(layers().has_tree(layer.diff_id));
+  EXPECT_FALSE(layers().has_tar(layer.diff_id));
+  EXPECT_EQ(test::read_file(layers().tree_path(layer.diff_id) / "d/g"), "text");
+  EXPECT_TRUE(written_tar(layer.diff_id) == tar.text);
+  EXPECT_EQ(ingest_files(), 0U);
+  layers().unpack_tar(layer.diff_id);  // as another process would that came too late
+  EXPECT_EQ(write_layer(layers(), LayerForm::tar), layer);
+  EXPECT_FALSE(layers().has_tar(layer.diff_id)) << "the tree gives the tar already";
+}
+
+TEST_F(Layers, FormsOfALayerHaveTheSameBytes) {
+  base::StringSink tree, tar, nothing;
+  const oci::Layer layer = write_layer(layers(), LayerForm::tree, &tree);
+  EXPECT_EQ(write_layer(layers(), LayerForm::tar, &tar), layer);
+  EXPECT_EQ(write_layer(layers(), LayerForm::nothing, &nothing), layer);
+  EXPECT_TRUE(tree.text == tar.text);
+  EXPECT_TRUE(tree.text == nothing.text);
+}
+
+TEST_F(Layers, TarThatWasTamperedWithIsFoundAndForgotten) {
+  const oci::Layer layer = write_layer(layers(), LayerForm::tar);
+  const std::filesystem::path file = layers().tree_path(layer.diff_id).parent_path() / "layer.tar";
+  std::string bytes = test::read_file(file);
+  bytes[600] ^= 1;
+  test::write_file(file, bytes);
+  EXPECT_THROW(written_tar(layer.diff_id), base::Error);
+  EXPECT_FALSE(layers().has_tar(layer.diff_id));
+
+  write_layer(layers(), LayerForm::tar);
+  test::write_file(file, bytes);
+  EXPECT_THROW(layers().unpack_tar(layer.diff_id), base::Error);
+  EXPECT_FALSE(layers().has_tar(layer.diff_id));
+  EXPECT_FALSE(layers().has_tree(layer.diff_id));
+  test::write_file(file, "cut off");
+  EXPECT_FALSE(layers().has_tar(layer.diff_id));
+}
+
 TEST_F(Layers, AdoptingTheSameTwiceKeepsTheFirst) {
   const std::string tar = TarBuilder().file("a", "1").str();
   const oci::Layer layer = layers().adopt(work_with(tar));

@@ -1,6 +1,9 @@
 #include "layers/snapshot/layer_writer.h"
 
+#include <cstring>
+
 #include "layers/archive/tar_entry.h"
+#include "layers/base/error.h"
 #include "tests/snapshot/tree_fixture.h"
 
 namespace strake::layers {
@@ -70,6 +73,54 @@ TEST_F(Writer, FilesAreReadFromDescriptors) {
   const LayerWriter::Finished finished = std::move(writer).finish();
   EXPECT_EQ(test::read_file(finished.work.path() / "tree/big"), content);
   EXPECT_TRUE(tar_of(finished.work.path() / "tree") == tar.text);
+}
+
+/// Gives its bytes piece by piece, as a file does.
+class Text final : public TarContent {
+ public:
+  explicit Text(std::string text) : text_(std::move(text)) {}
+  void read(std::uint64_t offset, std::span<std::byte> to) override {
+    if (offset + to.size() > text_.size())
+      throw base::Error(base::ErrorCode::invalid_input, "the text is too short");
+    std::memcpy(to.data(), text_.data() + offset, to.size());
+  }
+
+ private:
+  const std::string text_;
+};
+
+TEST_F(Writer, FilesAreMadeByWhoeverReadsThem) {
+  base::StringSink tar;
+  LayerWriter writer = this->writer({.also = &tar});
+  for (int d = 10; d < 60; ++d) {
+    const std::string directory = "d" + std::to_string(d);
+    TarEntry made = entry(EntryType::directory, directory);
+    made.mode = 0555;
+    writer.add(made);
+    for (int f = 10; f < 40; ++f)
+      writer.add_file(entry(EntryType::file, directory + "/f" + std::to_string(f), 1000),
+                      std::make_shared<Text>(std::string(1000, 'a')), LayerWriter::Links::none);
+  }
+  const std::string large(3 * kTarPieceBytes + 5, 'b');
+  writer.add_file(entry(EntryType::file, "large", large.size()), std::make_shared<Text>(large),
+                  LayerWriter::Links::may_follow);
+  TarEntry link = entry(EntryType::hardlink, "link");
+  link.link_target = "large";
+  writer.add(link);
+  const LayerWriter::Finished finished = std::move(writer).finish();
+  const std::filesystem::path tree = finished.work.path() / "tree";
+  EXPECT_EQ(finished.layer.diff_id.digest, base::Digest::of(tar.text));
+  EXPECT_TRUE(tar_of(tree) == tar.text);
+  EXPECT_TRUE(test::read_file(tree / "link") == large);
+  EXPECT_EQ(test::stat_of(tree / "d33").st_mode, S_IFDIR | 0555U);
+  EXPECT_EQ(test::stat_of(tree / "d33").st_mtim.tv_sec, 1'600'000'000);
+}
+
+TEST_F(Writer, WhatReadingAFileThrowsComesOut) {
+  LayerWriter writer = this->writer();
+  writer.add_file(entry(EntryType::file, "f", 10), std::make_shared<Text>("short"),
+                  LayerWriter::Links::none);
+  EXPECT_THROW(std::move(writer).finish(), base::Error);
 }
 
 TEST_F(Writer, TimesAreClampedInBoth) {
