@@ -60,7 +60,9 @@ base::Digest FileDigester::digest_at(int directory, const std::string& name, str
   return digest(file.get(), status, subject);
 }
 
-base::Digest FileDigester::digest(int file, struct ::stat& status, std::string_view subject) const {
+base::Digest FileDigester::digest(int file, struct ::stat& status, std::string_view subject,
+                                  bool plain) const {
+  const FileStamp selected = stamp_of(status);
   struct ::stat before = status_of(file, subject);
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     if (!S_ISREG(before.st_mode))
@@ -76,7 +78,7 @@ base::Digest FileDigester::digest(int file, struct ::stat& status, std::string_v
     digest = read_digest(file, stamp.size_bytes, subject);
     const struct ::stat after = status_of(file, subject);
     if (stamp_of(after) == stamp) {
-      memo_.remember(stamp, *digest, read_at);
+      memo_.remember(stamp, *digest, read_at, plain && stamp == selected);
       status = after;
       return *digest;
     }

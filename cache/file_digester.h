@@ -33,8 +33,10 @@ class FileDigester {
   base::Digest digest_at(int directory, const std::string& name, struct ::stat& status,
                          std::string_view subject) const;
 
-  /// The same for an open file, read from its start; the file position is not used.
-  base::Digest digest(int file, struct ::stat& status, std::string_view subject) const;
+  /// The same for an open file, read from its start; the file position is not used. `plain`: what
+  /// KnownFile says of the file as it was when `status` was taken.
+  base::Digest digest(int file, struct ::stat& status, std::string_view subject,
+                      bool plain = false) const;
 
  private:
   StatMemo& memo_;

@@ -218,11 +218,7 @@ class Copier {
                     .path = selected.source_path,
                     .stamp = cache::stamp_of(selected.status),
                     .stamp_counts = source.is_context,
-                    .plain = std::none_of(selected.xattrs.begin(), selected.xattrs.end(),
-                                          [](const base::Xattr& xattr) {
-                                            return layers::is_layer_xattr(xattr.first,
-                                                                          xattr.second);
-                                          }),
+                    .plain = is_plain(selected),
                     .index = selected.index};
     if (selected.status.st_nlink > 1) {
       content.device = selected.status.st_dev;

@@ -9,6 +9,7 @@
 
 #include "cache/file_digester.h"
 #include "layers/base/ordered_jobs.h"
+#include "layers/snapshot/xattr_policy.h"
 
 namespace strake::builder {
 namespace {
@@ -22,15 +23,26 @@ Inode inode_of(const SelectedEntry& entry) {
   return {entry.status.st_dev, entry.status.st_ino};
 }
 
+/// How a record's manifest knows the entry.
+std::string_view shown_path(const SelectedEntry& entry) {
+  return entry.source_path.empty() ? std::string_view(".") : entry.source_path;
+}
+
 base::Digest read_digest(const SelectedEntry& entry, const CopySource& source,
                          cache::StatMemo& memo) {
   const base::FileDescriptor file =
       source.root.open(entry.source_path, O_RDONLY | O_NOFOLLOW | O_NOCTTY);
   struct ::stat status = entry.status;
-  return cache::FileDigester(memo).digest(file.get(), status, entry.source_path);
+  return cache::FileDigester(memo).digest(file.get(), status, entry.source_path, is_plain(entry));
 }
 
 }  // namespace
+
+bool is_plain(const SelectedEntry& entry) {
+  return std::none_of(entry.xattrs.begin(), entry.xattrs.end(), [](const base::Xattr& xattr) {
+    return layers::is_layer_xattr(xattr.first, xattr.second);
+  });
+}
 
 SelectionDigests::SelectionDigests(std::span<const SelectedSource> selection)
     : selection_(selection) {
@@ -100,7 +112,7 @@ bool differs_without_reading(std::span<const SelectedSource> selection,
   for (const SelectedSource& selected : selection)
     for (const SelectedEntry& entry : selected.entries)
       now.emplace_back(
-          entry.source_path, entry.status.st_mode,
+          shown_path(entry), entry.status.st_mode,
           S_ISREG(entry.status.st_mode) ? static_cast<std::uint64_t>(entry.status.st_size) : 0);
   if (now.size() != manifest.entries.size()) return true;
   for (const cache::ManifestEntry& entry : manifest.entries)

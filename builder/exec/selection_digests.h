@@ -11,6 +11,9 @@
 
 namespace strake::builder {
 
+/// Whether the entry has no extended attribute that a layer could carry.
+bool is_plain(const SelectedEntry& entry);
+
 /// Digests of the regular files of a selection (cache::content_digest), by SelectedEntry::index.
 /// The memo knows some of them; the others are found out by reading the files for it, or on the way
 /// when they are copied. `selection` must outlive it.

@@ -102,7 +102,7 @@ void add_selection(std::span<const SelectedSource> selection, const CopySource& 
             linked.emplace(std::pair(entry.status.st_dev, entry.status.st_ino), path);
         if (!inserted) file.hard_link_to = first->second;
       }
-      content.add(file, entry.source_path);
+      content.add(file, entry.source_path.empty() ? "." : entry.source_path);
     }
   }
 }
