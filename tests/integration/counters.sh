@@ -69,12 +69,12 @@ equal "a cached step costs a record and a small file" \
 steps_context once 0 50
 traced "$strake" build -t once once
 equal "a COPY opens each file of the context once" \
-  "$(calls 'openat|openat2' '"(files/)?file[0-9]+"')" 50
+  "$(calls 'openat|openat2' '"(files/)?file[0-9]+", (\{flags=)?O_RDONLY\|O_NOCTTY')" 50
 none "a layer that no step reads is not unpacked" 'mkdir|mkdirat' '"files"'
 seq 1000 >once/files/file7
 traced "$strake" build -t once once
 equal "so does one of a file of another size" \
-  "$(calls 'openat|openat2' '"(files/)?file[0-9]+"')" 50
+  "$(calls 'openat|openat2' '"(files/)?file[0-9]+", (\{flags=)?O_RDONLY\|O_NOCTTY')" 50
 
 # Requests, by the registry's log.
 mark() { marked=$(wc -l <"$work/registry/log"); }
