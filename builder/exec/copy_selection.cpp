@@ -213,10 +213,7 @@ class Selector {
                                                                               : Keep::nothing;
     };
     const bool all = excludes_.empty() && (source_.ignored == nullptr || source_.ignored->empty());
-    std::vector<SelectedEntry> below =
-        walk_selection(source_, top.source_path, all ? nullptr : std::function(keep));
-    entries.insert(entries.end(), std::make_move_iterator(below.begin()),
-                   std::make_move_iterator(below.end()));
+    walk_selection(source_, top.source_path, all ? nullptr : std::function(keep), entries);
   }
 
   bool kept(const Top& top, const SelectedEntry& entry) const {

@@ -10,7 +10,10 @@ namespace strake::builder {
 inline std::string join_path(std::string_view directory, std::string_view name) {
   if (directory.empty()) return std::string(name);
   if (name.empty()) return std::string(directory);
-  return std::string(directory) + "/" + std::string(name);
+  std::string path;
+  path.reserve(directory.size() + 1 + name.size());
+  path.append(directory).append(1, '/').append(name);
+  return path;
 }
 
 inline std::string_view parent_path(std::string_view path) {

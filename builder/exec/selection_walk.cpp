@@ -57,7 +57,7 @@ class Walk {
        const std::function<Keep(const SelectedEntry&)>& keep)
       : source_(source), top_(top), keep_(keep) {}
 
-  std::vector<SelectedEntry> run() {
+  void run(std::vector<SelectedEntry>& to) {
     Listing root;
     waiting_.push_back(&root);
     unfinished_ = 1;
@@ -71,10 +71,8 @@ class Walk {
       }
     }
     if (error_) std::rethrow_exception(error_);
-    std::vector<SelectedEntry> all;
-    all.reserve(found_);
-    flatten(root, all);
-    return all;
+    to.reserve(to.size() + found_);
+    flatten(root, to);
   }
 
  private:
@@ -197,9 +195,10 @@ class Walk {
 
 }  // namespace
 
-std::vector<SelectedEntry> walk_selection(const CopySource& source, const std::string& top,
-                                          const std::function<Keep(const SelectedEntry&)>& keep) {
-  return Walk(source, top, keep).run();
+void walk_selection(const CopySource& source, const std::string& top,
+                    const std::function<Keep(const SelectedEntry&)>& keep,
+                    std::vector<SelectedEntry>& to) {
+  Walk(source, top, keep).run(to);
 }
 
 }  // namespace strake::builder

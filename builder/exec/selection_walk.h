@@ -10,13 +10,14 @@ namespace strake::builder {
 
 enum class Keep { entry, only_as_parent, nothing };
 
-/// Everything below the directory `top` of `source` that `keep` keeps (empty: all of it), in walk
-/// order: a directory before its content, names sorted bytewise. `keep` is called from several
-/// threads, for an entry with its path, source_path and status.
+/// Appends to `to` everything below the directory `top` of `source` that `keep` keeps (empty: all of
+/// it), in walk order: a directory before its content, names sorted bytewise. `keep` is called from
+/// several threads, for an entry with its path, source_path and status.
 ///
 /// Large trees are walked by the threads of the shared pool, a directory at a time, by descriptors:
 /// one stat a file. What source.memo knows of a regular file is not asked again.
-std::vector<SelectedEntry> walk_selection(const CopySource& source, const std::string& top,
-                                          const std::function<Keep(const SelectedEntry&)>& keep);
+void walk_selection(const CopySource& source, const std::string& top,
+                    const std::function<Keep(const SelectedEntry&)>& keep,
+                    std::vector<SelectedEntry>& to);
 
 }  // namespace strake::builder
