@@ -216,14 +216,21 @@ class Build {
     const auto run_item = [&](std::size_t item) {
       const auto [p, s] = items[item];
       const base::TraceSpan span("step", plans_[p].steps[s].title);
-      if (publisher_) publisher_->check_permissions_meanwhile([this] { stop_.request_stop(); });
-      if (publisher_ && published_[p][s]) publish_below(p, plans_[p].steps[s]);
+      if (publisher_) start_pushing(p, plans_[p].steps[s]);
       const BlobStarter start_blob = published_[p][s] ? blob_starter() : nullptr;
       finish(item, runner.execute(plans_[p], plans_[p].steps[s], results_[p], start_blob));
     };
     const std::size_t jobs =
         request_.jobs > 0 ? request_.jobs : std::max(base::usable_processors(), kLeastJobs);
     run_schedule(inputs, jobs, probe, run_item, stop_);
+  }
+
+  /// Before `step`, which is not cached: who waits for a command waits in vain if the result may
+  /// not be pushed. What costs no more than the question need not wait for its answer.
+  void start_pushing(std::size_t p, const plan::Step& step) {
+    publisher_->check_permissions_meanwhile([this] { stop_.request_stop(); });
+    if (published_[p][static_cast<std::size_t>(step.id)]) publish_below(p, step);
+    if (std::holds_alternative<plan::Run>(step.operation)) publisher_->check_permissions();
   }
 
   /// The layers that a step builds on are part of the image: those of its base are not waited with

@@ -38,9 +38,9 @@ class Publisher {
   Publisher& operator=(const Publisher&) = delete;
 
   /// Fails early: the build must not find out after an hour that it may not push. Asks once,
-  /// however often it is called. Thread-safe.
+  /// however often it is called, or waits for the answer if it was asked already. Thread-safe.
   void check_permissions() { check_permissions(stop_); }
-  /// The same in the background, so that nothing waits for the answer. `refused` is called if the
+  /// The same in the background, for what need not wait for the answer. `refused` is called if the
   /// build is in vain; rethrow_refusal() says why then. Thread-safe.
   void check_permissions_meanwhile(std::function<void()> refused);
   void rethrow_refusal();
