@@ -141,7 +141,7 @@ def write_results(options, rounds, versions):
     rows = rows_of(rounds)
     with open(options.json, "w", encoding="utf-8") as file:
         json.dump(to_json(rounds, rows, versions), file, indent=1)
-    text = to_markdown(rows, versions, options.runs)
+    text = to_markdown(rows, versions, options.runs, options.peer_runs)
     print(text)
     if options.update:
         replace_between(HERE / "README.md", "results", text)

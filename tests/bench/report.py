@@ -10,12 +10,12 @@ TITLES = {
     "W2": "W2 one file of 200 changed, then compileall",
     "W3": "W3 20 trivial RUN steps",
     "W4": "W4 COPY of 1.5 GB: build",
-    "W4 push": "W4 build and push",
+    "W4 push": "W4 COPY of 1.5 GB: build and push",
     "W5": "W5 RUN unpacks 60,000 files: build",
-    "W5 push": "W5 build and push",
+    "W5 push": "W5 RUN unpacks 60,000 files: build and push",
     "W6": "W6 cold pull of a Python base, one RUN",
     "W7": "W7 apt-get install python3-numpy",
-    "W8": "W8 W4 again, nothing changed",
+    "W8": "W8 the 1.5 GB again, nothing changed",
     "W9 one": "W9 COPY for one platform, pushed",
     "W9 two": "W9 COPY for two platforms, pushed",
 }
@@ -134,7 +134,7 @@ def table(header, lines):
                      [header, ["---"] + ["---:"] * (len(header) - 1), *lines])
 
 
-def to_markdown(rows, versions, runs):
+def to_markdown(rows, versions, runs, peer_runs):
     lines = []
     for workload, row in rows.items():
         time = {name: seconds(row.medians[name].wall) if name in row.medians else "–"
@@ -149,7 +149,7 @@ def to_markdown(rows, versions, runs):
             (f" / {seconds(row.medians[row.best_peer].cpu)}" if row.best_peer else ""),
             f"{row.strake.rss:.0f}" + (f" / {row.medians[row.best_peer].rss:.0f}" if row.best_peer else ""),
             ("no: " + ", ".join(missed)) if missed else "yes" if has_target else "–"])
-    text = [f"Medians of {runs} rounds. {machine()}; " + "; ".join(versions.values()) + ".", "",
+    text = [f"Medians of {runs} rounds, peers in {peer_runs} of them. {machine()}; " + "; ".join(versions.values()) + ".", "",
             table(["workload", "strake", "docker", "buildah", "best peer / strake", "floor",
                    "CPU strake / best peer", "peak MiB", "target met"], lines), ""]
     sizes = [f"{w}: " + ", ".join(f"{name} {size / 1e6:,.1f} MB" for name, size in row.sizes.items()) +
