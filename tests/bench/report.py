@@ -149,7 +149,8 @@ def to_markdown(rows, versions, runs, peer_runs):
             (f" / {seconds(row.medians[row.best_peer].cpu)}" if row.best_peer else ""),
             f"{row.strake.rss:.0f}" + (f" / {row.medians[row.best_peer].rss:.0f}" if row.best_peer else ""),
             ("no: " + ", ".join(missed)) if missed else "yes" if has_target else "–"])
-    text = [f"Medians of {runs} rounds, peers in {peer_runs} of them. {machine()}; " + "; ".join(versions.values()) + ".", "",
+    text = [f"Medians of {runs} rounds, peers in {peer_runs} of them. {machine()}; " +
+            "; ".join(versions.values()) + ".", "",
             table(["workload", "strake", "docker", "buildah", "best peer / strake", "floor",
                    "CPU strake / best peer", "peak MiB", "target met"], lines), ""]
     sizes = [f"{w}: " + ", ".join(f"{name} {size / 1e6:,.1f} MB" for name, size in row.sizes.items()) +
