@@ -15,7 +15,7 @@ RUN echo $N > /n; seq 1 50000 > /s; (sleep 1000 &) ; true
 COPY data /data
 RUN cp /data /data2 && rm /data2; mkdir /x; cp -r /bin /x/
 WORKDIR /y
-RUN ls -R / > /list; sleep 0.05
+RUN find / -xdev > /list; sleep 0.05
 END
 build() { "$strake" build --build-arg "N=$1" -t "$registry/app:$1" --push app; }
 # The image of round N, made without being disturbed, in a store of its own.
