@@ -50,19 +50,8 @@ base::Digest content_digest(std::span<const base::Digest> pieces) {
   return sha256.finish();
 }
 
-base::Digest FileDigester::digest_at(int directory, const std::string& name, struct ::stat& status,
-                                     std::string_view subject) const {
-  if (const auto known = memo_.find(stamp_of(status))) return *known;
-  // Without O_NONBLOCK a FIFO that took the file's place would block for ever.
-  const base::FileDescriptor file(
-      ::openat(directory, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
-  if (!file) throw base::system_error(errno, "read", subject);
-  return digest(file.get(), status, subject);
-}
-
-base::Digest FileDigester::digest(int file, struct ::stat& status, std::string_view subject,
+base::Digest FileDigester::digest(int file, const FileStamp& selected, std::string_view subject,
                                   bool plain) const {
-  const FileStamp selected = stamp_of(status);
   struct ::stat before = status_of(file, subject);
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     if (!S_ISREG(before.st_mode))
@@ -70,16 +59,12 @@ base::Digest FileDigester::digest(int file, struct ::stat& status, std::string_v
                                                       ": it is no regular file any more");
     const FileStamp stamp = stamp_of(before);
     std::optional<base::Digest> digest = memo_.find(stamp);
-    if (digest) {
-      status = before;
-      return *digest;
-    }
+    if (digest) return *digest;
     const StatMemo::Time read_at = std::chrono::system_clock::now();
     digest = read_digest(file, stamp.size_bytes, subject);
     const struct ::stat after = status_of(file, subject);
     if (stamp_of(after) == stamp) {
       memo_.remember(stamp, *digest, read_at, plain && stamp == selected);
-      status = after;
       return *digest;
     }
     before = after;

@@ -26,16 +26,11 @@ class FileDigester {
  public:
   explicit FileDigester(StatMemo& memo) : memo_(memo) {}
 
-  /// Digest of the regular file `name` in the directory `directory`, whose lstat is `status`. When
-  /// the file turns out to have changed since, it is read again and `status` brought up to date.
-  /// `subject` names the file in errors. Throws Error(invalid_input) when it keeps changing while
-  /// it is read, or is no regular file any more.
-  base::Digest digest_at(int directory, const std::string& name, struct ::stat& status,
-                         std::string_view subject) const;
-
-  /// The same for an open file, read from its start; the file position is not used. `plain`: what
-  /// KnownFile says of the file as it was when `status` was taken.
-  base::Digest digest(int file, struct ::stat& status, std::string_view subject,
+  /// Digest of an open regular file, read from its start; the file position is not used. When it
+  /// changes meanwhile it is read again. `plain`: what KnownFile says of the file as it was when it
+  /// was `selected`. `subject` names the file in errors. Throws Error(invalid_input) when it keeps
+  /// changing while it is read, or is no regular file any more.
+  base::Digest digest(int file, const FileStamp& selected, std::string_view subject,
                       bool plain = false) const;
 
  private:

@@ -205,11 +205,15 @@ class Build {
       if (publisher_ && published_[p][s] && result.layer) publisher_->add(result.layer->diff_id);
       results_[p][s] = std::move(result);
     };
+    bool some_missed = false;
     const auto probe = [&](std::size_t item) {
       const auto [p, s] = items[item];
       const base::TraceSpan span("probe", plans_[p].steps[s].title);
       auto result = runner.probe(plans_[p], plans_[p].steps[s], results_[p]);
-      if (!result) return false;
+      if (!result) {
+        some_missed = true;
+        return false;
+      }
       finish(item, std::move(*result));
       return true;
     };
@@ -222,13 +226,17 @@ class Build {
     };
     const std::size_t jobs =
         request_.jobs > 0 ? request_.jobs : std::max(base::usable_processors(), kLeastJobs);
-    run_schedule(inputs, jobs, probe, run_item, stop_);
+    // What costs no more than the question need not wait for its answer.
+    const auto ask = [&] {
+      if (publisher_ && some_missed)
+        publisher_->check_permissions_meanwhile([this] { stop_.request_stop(); });
+    };
+    run_schedule(inputs, jobs, probe, run_item, stop_, ask);
   }
 
   /// Before `step`, which is not cached: who waits for a command waits in vain if the result may
-  /// not be pushed. What costs no more than the question need not wait for its answer.
+  /// not be pushed.
   void start_pushing(std::size_t p, const plan::Step& step) {
-    publisher_->check_permissions_meanwhile([this] { stop_.request_stop(); });
     if (published_[p][static_cast<std::size_t>(step.id)]) publish_below(p, step);
     if (std::holds_alternative<plan::Run>(step.operation)) publisher_->check_permissions();
   }

@@ -82,9 +82,8 @@ class Copier {
 
   void put_content(const SelectedSource& selected, const std::string& target) {
     std::vector<const SelectedEntry*> waiting;  // directories that are there only if needed
-    for (const SelectedEntry& entry : std::span(selected.entries).subspan(1)) {
-      while (!waiting.empty() && !entry.path.starts_with(waiting.back()->path + "/"))
-        waiting.pop_back();
+    for (const SelectedEntry& entry : selected.entries.below_top()) {
+      while (!waiting.empty() && !is_below(entry.path, waiting.back()->path)) waiting.pop_back();
       if (entry.only_as_parent) {
         waiting.push_back(&entry);
         continue;
@@ -136,22 +135,22 @@ class Copier {
   /// Unpacks `selected` into the destination if it is an archive; false if it is none.
   bool unpack(const SelectedSource& selected) {
     const SelectedEntry& file = selected.entries.front();
-    if (selected.directory || !S_ISREG(file.status.st_mode)) return false;
-    base::FileDescriptor archive =
-        source_.root.open(file.source_path, O_RDONLY | O_NOFOLLOW | O_NOCTTY);
-    const auto compression = layers::probe_archive(archive.get(), file.source_path);
+    if (selected.directory || !file.status.is_file()) return false;
+    const std::string source_path(file.source_path);
+    base::FileDescriptor archive = source_.root.open(source_path, O_RDONLY | O_NOFOLLOW | O_NOCTTY);
+    const auto compression = layers::probe_archive(archive.get(), source_path);
     if (!compression) return false;
 
     base::TempDirectory work = store_.make_ingest("unpack-");
     base::RootedDirectory tree = base::RootedDirectory::open_host(work.path().string());
     const base::FileDescriptor root = tree.open("", O_RDONLY | O_DIRECTORY);
     const auto tar = layers::make_decompressor(
-        std::make_unique<base::FileSource>(std::move(archive), file.source_path), *compression);
+        std::make_unique<base::FileSource>(std::move(archive), source_path), *compression);
     try {
       layers::apply_layer(*tar, root.get(),
                           {.xattrs = store_.xattr_namespace(), .limits = kArchiveLimits});
     } catch (Error& error) {
-      error.add_context("unpacking " + base::quoted(file.source_path));
+      error.add_context("unpacking " + base::quoted(source_path));
       throw;
     }
     archives_.emplace_back(std::move(work), std::move(tree));
@@ -166,19 +165,19 @@ class Copier {
     const std::vector<SelectedSource> content = select_files(everything, archive);
     draft_.require_directory(destination_, made_);
     if (is_opaque(content.front().entries.front())) remove_all_in(destination_);
-    for (const SelectedEntry& entry : std::span(content.front().entries).subspan(1)) {
+    for (const SelectedEntry& entry : content.front().entries.below_top()) {
       const std::string path = join_path(destination_, entry.path);
-      if (S_ISCHR(entry.status.st_mode) && entry.status.st_rdev == 0) {
+      if (S_ISCHR(entry.status.mode) && entry.status.device_number == 0) {
         draft_.remove(path);
         continue;
       }
       TarEntry drafted = entry_of(path, entry.status);
-      drafted.link_target = entry.link_target;
-      drafted.xattrs = entry.xattrs;
+      drafted.link_target = entry.link_target();
+      drafted.xattrs = entry.xattrs();
       if (owner_) drafted.uid = owner_->uid;
       if (owner_) drafted.gid = owner_->gid;
       draft_.replace(std::move(drafted), content_from(entry, archive));
-      if (S_ISDIR(entry.status.st_mode) && is_opaque(entry)) remove_all_in(path);
+      if (entry.status.is_directory() && is_opaque(entry)) remove_all_in(path);
     }
   }
 
@@ -186,8 +185,7 @@ class Copier {
   /// of such names anyway.
   bool is_opaque(const SelectedEntry& directory) const {
     const base::Xattr mark(layers::opaque_xattr(store_.xattr_namespace()), "y");
-    return std::find(directory.xattrs.begin(), directory.xattrs.end(), mark) !=
-           directory.xattrs.end();
+    return std::ranges::find(directory.xattrs(), mark) != directory.xattrs().end();
   }
 
   void remove_all_in(const std::string& directory) {
@@ -201,8 +199,8 @@ class Copier {
 
   TarEntry entry_from(const SelectedEntry& selected, const std::string& path) const {
     TarEntry entry = entry_of(path, selected.status);
-    entry.link_target = selected.link_target;
-    entry.xattrs = selected.xattrs;
+    entry.link_target = selected.link_target();
+    entry.xattrs = selected.xattrs();
     if (source_.is_context) entry.uid = entry.gid = 0;
     if (owner_) entry.uid = owner_->uid;
     if (owner_) entry.gid = owner_->gid;
@@ -213,16 +211,17 @@ class Copier {
 
   static DraftContent content_from(const SelectedEntry& selected, const CopySource& source) {
     DraftContent content;
-    if (!S_ISREG(selected.status.st_mode)) return content;
+    if (!selected.status.is_file()) return content;
     content.file = {.root = &source.root,
-                    .path = selected.source_path,
-                    .stamp = cache::stamp_of(selected.status),
+                    .path = std::string(selected.source_path),
+                    .stamp = selected.status.stamp,
                     .stamp_counts = source.is_context,
                     .plain = is_plain(selected),
-                    .index = selected.index};
-    if (selected.status.st_nlink > 1) {
-      content.device = selected.status.st_dev;
-      content.inode = selected.status.st_ino;
+                    .index = selected.index,
+                    .content_known = selected.content.has_value()};
+    if (selected.status.links > 1) {
+      content.device = selected.status.stamp.device;
+      content.inode = selected.status.stamp.inode;
     }
     return content;
   }

@@ -64,8 +64,7 @@ class Selector {
 
   void number_entries() {
     std::uint32_t next = 0;
-    for (SelectedSource& selected : selected_)
-      for (SelectedEntry& entry : selected.entries) entry.index = next++;
+    for (SelectedSource& selected : selected_) next = selected.entries.number_from(next);
   }
 
   Pattern parse(const std::string& written) const {
@@ -126,7 +125,7 @@ class Selector {
     return state;
   }
 
-  const dockerfile::IgnorePattern* ignored_by(const std::string& path) const {
+  const dockerfile::IgnorePattern* ignored_by(std::string_view path) const {
     if (source_.ignored == nullptr || source_.ignored->empty() || path.empty()) return nullptr;
     return source_.ignored->excluded_by(path);
   }
@@ -154,7 +153,7 @@ class Selector {
     if (copy_.parents) add_parents(selected, path, pattern);
     const Top top{real, exclude_path(selected)};
     if (!directory && !excludes_.empty() && excludes_.excludes(top.exclude_path)) return true;
-    selected.entries.push_back(top_entry(real, *status));
+    add_entry(selected.entries, "", real, *status);
     if (directory) walk(top, selected.entries);
     if (ignored_by(real) != nullptr && nothing_kept(selected.entries)) return false;
     selected_.push_back(std::move(selected));
@@ -168,20 +167,19 @@ class Selector {
     return copy_.parents ? join_path(selected.parents, selected.name) : selected.name;
   }
 
-  static bool nothing_kept(const std::vector<SelectedEntry>& entries) {
-    return std::all_of(entries.begin() + 1, entries.end(),
+  static bool nothing_kept(const SelectedEntries& entries) {
+    const auto below = entries.below_top();
+    return std::all_of(below.begin(), below.end(),
                        [](const SelectedEntry& entry) { return entry.only_as_parent; });
   }
 
-  SelectedEntry top_entry(const std::string& real, const struct ::stat& status) const {
-    SelectedEntry entry;
-    entry.source_path = real;
-    entry.status = status;
-    if (S_ISLNK(status.st_mode)) entry.link_target = source_.root.read_link(real);
-    entry.xattrs = source_.root.xattrs(real);
-    if (source_.memo != nullptr && S_ISREG(status.st_mode))
-      entry.content = source_.memo->find(cache::stamp_of(status));
-    return entry;
+  void add_entry(SelectedEntries& entries, std::string_view path, const std::string& real,
+                 const struct ::stat& status) const {
+    SelectedEntry& entry = entries.add(path, real);
+    entry.status = FileStatus(status);
+    if (entry.status.is_symlink()) entry.set_link_target(source_.root.read_link(real));
+    entry.set_xattrs(source_.root.xattrs(real));
+    if (entry.status.is_file()) entry.recall_content(source_.memo);
   }
 
   void add_parents(SelectedSource& selected, const std::string& path,
@@ -197,20 +195,17 @@ class Selector {
       const std::string parent = selected.parents.substr(0, end);
       const std::string real =
           layer_path(source_.root.canonical("/" + std::string(above) + parent));
-      if (const auto status = source_.root.lstat(real)) {
-        SelectedEntry entry = top_entry(real, *status);
-        entry.path = parent;
-        selected.parent_entries.push_back(std::move(entry));
-      }
+      if (const auto status = source_.root.lstat(real))
+        add_entry(selected.parent_entries, parent, real, *status);
     }
   }
 
   /// Everything below the directory `top`, in walk order.
-  void walk(const Top& top, std::vector<SelectedEntry>& entries) const {
+  void walk(const Top& top, SelectedEntries& entries) const {
     const auto keep = [&](const SelectedEntry& entry) {
       if (kept(top, entry)) return Keep::entry;
-      return S_ISDIR(entry.status.st_mode) && may_keep_below(top, entry.path) ? Keep::only_as_parent
-                                                                              : Keep::nothing;
+      return entry.status.is_directory() && may_keep_below(top, entry.path) ? Keep::only_as_parent
+                                                                            : Keep::nothing;
     };
     const bool all = excludes_.empty() && (source_.ignored == nullptr || source_.ignored->empty());
     walk_selection(source_, top.source_path, all ? nullptr : std::function(keep), entries);
@@ -221,7 +216,7 @@ class Selector {
            (excludes_.empty() || !excludes_.excludes(join_path(top.exclude_path, entry.path)));
   }
 
-  bool may_keep_below(const Top& top, const std::string& below) const {
+  bool may_keep_below(const Top& top, std::string_view below) const {
     const std::string source_path = join_path(top.source_path, below);
     const std::string path = join_path(top.exclude_path, below);
     if (ignored_by(source_path) != nullptr &&

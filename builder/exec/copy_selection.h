@@ -1,16 +1,12 @@
 #pragma once
 
-#include <sys/stat.h>
-
-#include <cstdint>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "builder/dockerfile/ignore_file.h"
+#include "builder/exec/selected_entries.h"
 #include "builder/plan/build_plan.h"
 #include "cache/stat_memo.h"
-#include "layers/base/digest.h"
 #include "layers/base/rooted_directory.h"
 
 namespace strake::builder {
@@ -27,29 +23,14 @@ struct CopySource {
   cache::StatMemo* memo = nullptr;
 };
 
-/// One file, directory, symlink, … that a source selects.
-struct SelectedEntry {
-  std::string path;         // relative to the source's top; "" is the top itself
-  std::string source_path;  // in CopySource::root, without symlinks, no leading "/"
-  struct ::stat status;
-  std::string link_target;  // symlinks
-  std::vector<base::Xattr> xattrs;
-  /// Regular files that the source's memo knows: cache::content_digest().
-  std::optional<base::Digest> content;
-  /// A directory that is left out itself, but something in it may be kept.
-  bool only_as_parent = false;
-  std::uint32_t index = 0;  // among the entries of the selection
-};
-
 /// What one source (or one match of a pattern) selects.
 struct SelectedSource {
-  std::string name;        // its last component: the name it gets inside a destination directory
-  std::string parents;     // --parents: the directory path to keep, "" else
-  bool directory = false;  // its content is copied, not the directory itself
-  /// The top first, then in walk order: a directory before its content, names sorted bytewise.
-  std::vector<SelectedEntry> entries;
+  std::string name;         // its last component: the name it gets inside a destination directory
+  std::string parents;      // --parents: the directory path to keep, "" else
+  bool directory = false;   // its content is copied, not the directory itself
+  SelectedEntries entries;  // the top first
   /// --parents: the directories of `parents`, outermost first, for their metadata.
-  std::vector<SelectedEntry> parent_entries;
+  SelectedEntries parent_entries;
 };
 
 /// Finds what `copy` selects: patterns expanded (Go's filepath.Match), a top-level symlink followed

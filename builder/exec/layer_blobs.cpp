@@ -74,6 +74,7 @@ registry::BlobUpload upload_of(const base::DiffId& layer, const oci::Descriptor&
   upload.blob = blob;
   for (const layers::KnownBlob& known : machine.layers.blobs(layer))
     if (known.blob.digest == blob.digest) upload.mount_from = known.repositories;
+  upload.is_new = upload.mount_from.empty() && machine.blobs.wrote(blob.digest);
   upload.open = [layer, blob, &machine, &fetcher](std::uint64_t offset) {
     fetcher.ensure_blob(layer, blob);
     // The registry verifies what it is sent; what we have just written need not be read for it.

@@ -16,10 +16,10 @@ using base::ErrorCode;
 using layers::EntryType;
 using layers::TarEntry;
 
-layers::TarEntry entry_of(std::string path, const struct ::stat& status) {
+layers::TarEntry entry_of(std::string path, const FileStatus& status) {
   TarEntry entry;
   entry.path = std::move(path);
-  switch (status.st_mode & S_IFMT) {
+  switch (status.mode & S_IFMT) {
     case S_IFDIR:
       entry.type = EntryType::directory;
       break;
@@ -39,14 +39,14 @@ layers::TarEntry entry_of(std::string path, const struct ::stat& status) {
       entry.type = EntryType::file;
       break;
   }
-  entry.mode = status.st_mode & 07777;
-  entry.uid = status.st_uid;
-  entry.gid = status.st_gid;
-  entry.mtime = status.st_mtim;
-  if (entry.type == EntryType::file) entry.size_bytes = static_cast<std::uint64_t>(status.st_size);
+  entry.mode = status.mode & 07777;
+  entry.uid = status.uid;
+  entry.gid = status.gid;
+  entry.mtime = status.mtime;
+  if (entry.type == EntryType::file) entry.size_bytes = status.stamp.size_bytes;
   if (entry.type == EntryType::character_device || entry.type == EntryType::block_device) {
-    entry.device_major = major(status.st_rdev);
-    entry.device_minor = minor(status.st_rdev);
+    entry.device_major = major(status.device_number);
+    entry.device_minor = minor(status.device_number);
   }
   return entry;
 }
@@ -82,7 +82,7 @@ void LayerDraft::require_directory(std::string_view path, const NewDirectory& ma
       throw Error(ErrorCode::invalid_input, base::quoted("/" + part) + " is not a directory");
     TarEntry entry;
     if (status) {
-      entry = entry_of(part, *status);
+      entry = entry_of(part, FileStatus(*status));
       entry.xattrs = below_.xattrs(part);
     } else {
       entry.path = part;

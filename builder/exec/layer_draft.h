@@ -89,6 +89,6 @@ class LayerDraft {
 
 /// The layer entry of something that exists: type, permissions, owner, times and, where they apply,
 /// size and device of `status`.
-layers::TarEntry entry_of(std::string path, const struct ::stat& status);
+layers::TarEntry entry_of(std::string path, const FileStatus& status);
 
 }  // namespace strake::builder

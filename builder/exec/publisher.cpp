@@ -4,6 +4,7 @@
 
 #include "layers/base/error.h"
 #include "layers/base/trace.h"
+#include "layers/base/worker_pool.h"
 #include "layers/layer_store.h"
 #include "registry/client.h"
 
@@ -13,6 +14,12 @@ namespace {
 /// Layers that are compressed at the same time. Each is compressed by all processors, and read by
 /// one thread: with two, there is always something to compress.
 constexpr std::size_t kWorkers = 2;
+
+std::vector<base::Digest> digests_of(const oci::Manifest& manifest) {
+  std::vector<base::Digest> digests{manifest.config.digest};
+  for (const oci::Descriptor& layer : manifest.layers) digests.push_back(layer.digest);
+  return digests;
+}
 
 }  // namespace
 
@@ -51,20 +58,26 @@ Publisher::~Publisher() {
 
 void Publisher::check_permissions(std::stop_token stop) {
   std::call_once(permissions_checked_, [&] {
-    for (const auto& [repository, tags] : targets_) {
-      try {
-        machine_.registry.check_push_permission(repository, stop);
-      } catch (base::Error& error) {
-        error.add_context("checking that " + base::quoted(repository.str()) + " may be pushed to");
-        throw;
+    for (const auto& [host, repositories] : registries_)
+      for (const auto& uploader : repositories) {
+        try {
+          uploader->check_permission(stop);
+        } catch (base::Error& error) {
+          error.add_context("checking that " + base::quoted(uploader->repository().str()) +
+                            " may be pushed to");
+          throw;
+        }
       }
-    }
   });
 }
 
 void Publisher::check_permissions_meanwhile(std::function<void()> refused) {
   const std::lock_guard lock(mutex_);
   if (permission_check_.joinable()) return;
+  // The first request loads libcurl, and while a library is loaded no thread can start: those that
+  // the step needs do so now.
+  base::WorkerPool::shared().start();
+  start_workers(kWorkers);
   permission_check_ = std::jthread([this, refused = std::move(refused)](std::stop_token end) {
     std::stop_source stop;
     const std::stop_callback ends(end, [&] { stop.request_stop(); });
@@ -105,9 +118,14 @@ void Publisher::add(const base::DiffId& layer) {
   if (std::find(seen_.begin(), seen_.end(), layer) != seen_.end()) return;
   seen_.push_back(layer);
   queue_.push_back(layer);
-  if (workers_.size() < std::min(kWorkers, busy_ + queue_.size()))
-    workers_.emplace_back([this](std::stop_token stop) { work(std::move(stop)); });
+  start_workers(std::min(kWorkers, busy_ + queue_.size()));
   changed_.notify_all();
+}
+
+/// Until there are `count`. The mutex is held.
+void Publisher::start_workers(std::size_t count) {
+  while (workers_.size() < count)
+    workers_.emplace_back([this](std::stop_token stop) { work(std::move(stop)); });
 }
 
 void Publisher::work(std::stop_token stop) {
@@ -198,9 +216,14 @@ void Publisher::push(registry::BlobUploader& uploader, const std::vector<oci::Re
     const auto open_config = [json = images[i].config_json](std::uint64_t offset) {
       return std::make_unique<base::StringSource>(json, offset);
     };
-    blobs.push_back({images[i].config_blob, open_config, earlier});
+    blobs.push_back({images[i].config_blob,
+                     open_config,
+                     earlier,
+                     {},
+                     machine_.blobs.wrote(images[i].config_blob.digest)});
     const auto& manifest = documents.manifests[i];
-    if (documents.index) children.push_back({manifest.descriptor, manifest.bytes});
+    if (documents.index)
+      children.push_back({manifest.descriptor, manifest.bytes, digests_of(manifest.value)});
   }
   const registry::DocumentPush root{documents.root(), documents.index
                                                           ? documents.index->bytes

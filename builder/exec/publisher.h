@@ -61,6 +61,7 @@ class Publisher {
   using Registry = std::vector<std::unique_ptr<registry::BlobUploader>>;
 
   void check_permissions(std::stop_token stop);
+  void start_workers(std::size_t count);
   void work(std::stop_token stop);
   void publish(const base::DiffId& layer);
   void stream(LayerBlobBuilder& blob);

@@ -28,17 +28,18 @@ class SelectionDigests {
   void read_missing(const CopySource& source, cache::StatMemo& memo);
 
   const std::optional<base::Digest>& of(const SelectedEntry& entry) const {
-    return digests_[entry.index];
+    return entry.content || learned_.empty() ? entry.content : learned_[entry.index];
   }
-  bool known(std::uint32_t index) const { return digests_[index].has_value(); }
-  /// From any thread; different entries at the same time.
-  void set(std::uint32_t index, const base::Digest& digest) { digests_[index] = digest; }
+  /// Of an entry whose content was not known when it was selected: what was found out since. From
+  /// any thread; different entries at the same time.
+  bool learned(std::uint32_t index) const { return learned_[index].has_value(); }
+  void learn(std::uint32_t index, const base::Digest& digest) { learned_[index] = digest; }
 
  private:
   std::vector<const SelectedEntry*> missing() const;
 
   std::span<const SelectedSource> selection_;
-  std::vector<std::optional<base::Digest>> digests_;
+  std::vector<std::optional<base::Digest>> learned_;  // empty if there was nothing to learn
 };
 
 /// Whether the files of `selection` have not the names, modes and sizes of `manifest`: their digest

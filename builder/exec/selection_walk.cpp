@@ -10,9 +10,9 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <optional>
 
 #include "builder/exec/layer_paths.h"
-#include "cache/stat_memo.h"
 #include "layers/base/error.h"
 #include "layers/base/fd.h"
 #include "layers/base/worker_pool.h"
@@ -22,6 +22,10 @@ namespace {
 
 /// With fewer directories waiting than this, a second thread would cost more than it saves.
 constexpr std::size_t kWorthAThread = 4;
+/// What an arena begins with.
+constexpr std::size_t kArenaBytes = 32 << 10;
+
+using Arena = SelectedEntries::Arena;
 
 /// Attributes of an entry of an open directory. The path through /proc names just this entry: the
 /// directory is open, and the last component is not followed.
@@ -46,8 +50,8 @@ std::vector<base::Xattr> xattrs_at(int directory, const std::string& name) {
 
 /// A directory of the walk and what was found in it.
 struct Listing {
-  std::string path;  // as SelectedEntry::path
-  std::vector<SelectedEntry> entries;
+  std::string_view source_path;
+  std::optional<SelectedEntries::Block> entries;  // in order; none before the directory was read
   std::vector<std::unique_ptr<Listing>> directories;  // of the directories in `entries`, in order
 };
 
@@ -55,10 +59,10 @@ class Walk {
  public:
   Walk(const CopySource& source, const std::string& top,
        const std::function<Keep(const SelectedEntry&)>& keep)
-      : source_(source), top_(top), keep_(keep) {}
+      : source_(source), top_(top), below_top_(top.empty() ? 0 : top.size() + 1), keep_(keep) {}
 
-  void run(std::vector<SelectedEntry>& to) {
-    Listing root;
+  void run(SelectedEntries& to) {
+    Listing root{.source_path = top_};
     waiting_.push_back(&root);
     unfinished_ = 1;
     {
@@ -72,12 +76,15 @@ class Walk {
     }
     if (error_) std::rethrow_exception(error_);
     to.reserve(to.size() + found_);
+    for (std::unique_ptr<Arena>& arena : arenas_) to.own(std::move(arena));
     flatten(root, to);
   }
 
  private:
-  /// Takes directories until none is waiting.
+  /// Takes directories until none is waiting. What is found lies in an arena of the thread's own.
   void work(std::unique_lock<std::mutex>& lock) {
+    if (waiting_.empty()) return;
+    Arena& arena = *arenas_.emplace_back(std::make_unique<Arena>(kArenaBytes));
     while (!waiting_.empty()) {
       Listing* const listing = waiting_.back();
       waiting_.pop_back();
@@ -85,13 +92,13 @@ class Walk {
         lock.unlock();
         std::exception_ptr error;
         try {
-          list(*listing);
+          list(*listing, arena);
         } catch (...) {  // carried to run(), which throws it again
           error = std::current_exception();
         }
         lock.lock();
         if (error && !error_) error_ = error;
-        found_ += listing->entries.size();
+        if (listing->entries) found_ += listing->entries->size();
         for (const auto& directory : listing->directories) waiting_.push_back(directory.get());
         unfinished_ += listing->directories.size();
         if (!listing->directories.empty()) changed_.notify_all();
@@ -114,56 +121,54 @@ class Walk {
     }
   }
 
-  void list(Listing& listing) const {
-    const std::string source_path = join_path(top_, listing.path);
+  void list(Listing& listing, Arena& arena) const {
+    const std::string_view source_path = listing.source_path;
     const base::FileDescriptor directory =
         source_.root.open(source_path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     const std::vector<std::string> names =
         base::list_directory(directory.get(), source_path.empty() ? "." : source_path);
-    listing.entries.reserve(names.size());
+    SelectedEntries::Block& entries = listing.entries.emplace(&arena);
+    entries.reserve(names.size());
     for (const std::string& name : names) {
-      SelectedEntry& entry = listing.entries.emplace_back();
-      entry.path = join_path(listing.path, name);
-      entry.source_path = join_path(top_, entry.path);
-      if (!look_at(directory.get(), name, entry)) listing.entries.pop_back();
+      SelectedEntry& entry = entries.emplace_back();
+      entry.source_path = join_path(source_path, name, arena);
+      entry.path = entry.source_path.substr(below_top_);
+      if (!look_at(directory.get(), name, entry)) entries.pop_back();
     }
-    for (const SelectedEntry& entry : listing.entries) {
-      if (!S_ISDIR(entry.status.st_mode)) continue;
+    for (const SelectedEntry& entry : entries) {
+      if (!entry.status.is_directory()) continue;
       listing.directories.push_back(std::make_unique<Listing>());
-      listing.directories.back()->path = entry.path;
+      listing.directories.back()->source_path = entry.source_path;
     }
   }
 
   /// False if there is nothing to select.
   bool look_at(int directory, const std::string& name, SelectedEntry& entry) const {
-    if (::fstatat(directory, name.c_str(), &entry.status, AT_SYMLINK_NOFOLLOW) != 0) {
+    struct ::stat status;
+    if (::fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
       if (errno == ENOENT) return false;  // gone since the directory was listed
       throw base::system_error(errno, "read", entry.source_path);
     }
-    if (S_ISSOCK(entry.status.st_mode)) return false;
+    if (S_ISSOCK(status.st_mode)) return false;
+    entry.status = FileStatus(status);
     if (keep_) {
       const Keep keep = keep_(entry);
       if (keep == Keep::nothing) return false;
       entry.only_as_parent = keep == Keep::only_as_parent;
     }
-    if (S_ISLNK(entry.status.st_mode))
-      entry.link_target = source_.root.read_link(entry.source_path);
+    if (entry.status.is_symlink()) entry.set_link_target(source_.root.read_link(entry.source_path));
     if (source_.root.owners() == base::Owners::recorded) {
-      entry.status = source_.root.lstat(entry.source_path).value_or(entry.status);
-      entry.xattrs = source_.root.xattrs(entry.source_path);
+      if (const auto recorded = source_.root.lstat(entry.source_path))
+        entry.status = FileStatus(*recorded);
+      entry.set_xattrs(source_.root.xattrs(entry.source_path));
       return true;
     }
-    if (source_.memo != nullptr && S_ISREG(entry.status.st_mode)) {
-      if (const auto known = source_.memo->look_up(cache::stamp_of(entry.status))) {
-        entry.content = known->content;
-        if (known->plain) return true;
-      }
-    }
-    entry.xattrs = xattrs_at(directory, name);
+    if (entry.status.is_file() && entry.recall_content(source_.memo)) return true;
+    entry.set_xattrs(xattrs_at(directory, name));
     return true;
   }
 
-  static void flatten(Listing& root, std::vector<SelectedEntry>& all) {
+  static void flatten(Listing& root, SelectedEntries& all) {
     struct Place {
       Listing* listing;
       std::size_t entry = 0, directory = 0;
@@ -171,21 +176,25 @@ class Walk {
     std::vector<Place> places = {{&root}};
     while (!places.empty()) {
       Place& place = places.back();
-      if (place.entry == place.listing->entries.size()) {
+      if (place.entry == place.listing->entries->size()) {
+        all.own(std::move(*place.listing->entries));
         places.pop_back();
         continue;
       }
-      all.push_back(std::move(place.listing->entries[place.entry++]));
-      if (S_ISDIR(all.back().status.st_mode))
+      SelectedEntry& entry = (*place.listing->entries)[place.entry++];
+      all.append(entry);
+      if (entry.status.is_directory())
         places.push_back({place.listing->directories[place.directory++].get()});
     }
   }
 
   const CopySource& source_;
   const std::string& top_;
+  const std::size_t below_top_;  // where SelectedEntry::path begins in its source_path
   const std::function<Keep(const SelectedEntry&)>& keep_;
   std::mutex mutex_;  // guards what follows
   std::condition_variable changed_;
+  std::vector<std::unique_ptr<Arena>> arenas_;
   std::vector<Listing*> waiting_;
   std::size_t unfinished_ = 0;  // directories waiting, or being looked at
   std::size_t helpers_ = 0;     // jobs of the pool
@@ -196,8 +205,7 @@ class Walk {
 }  // namespace
 
 void walk_selection(const CopySource& source, const std::string& top,
-                    const std::function<Keep(const SelectedEntry&)>& keep,
-                    std::vector<SelectedEntry>& to) {
+                    const std::function<Keep(const SelectedEntry&)>& keep, SelectedEntries& to) {
   Walk(source, top, keep).run(to);
 }
 

@@ -2,7 +2,6 @@
 
 #include <functional>
 #include <string>
-#include <vector>
 
 #include "builder/exec/copy_selection.h"
 
@@ -15,9 +14,9 @@ enum class Keep { entry, only_as_parent, nothing };
 /// from several threads, for an entry with its path, source_path and status.
 ///
 /// Large trees are walked by the threads of the shared pool, a directory at a time, by descriptors:
-/// one stat a file. What source.memo knows of a regular file is not asked again.
+/// one stat a file, no allocation a file. What source.memo knows of a regular file is not asked
+/// again.
 void walk_selection(const CopySource& source, const std::string& top,
-                    const std::function<Keep(const SelectedEntry&)>& keep,
-                    std::vector<SelectedEntry>& to);
+                    const std::function<Keep(const SelectedEntry&)>& keep, SelectedEntries& to);
 
 }  // namespace strake::builder

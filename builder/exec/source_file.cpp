@@ -62,7 +62,7 @@ class DigestedFile final : public CopiedFile {
     pieces_[offset / layers::kTarPieceBytes] = base::Digest::of(std::span<const std::byte>(to));
     if (left_.fetch_sub(1) > 1) return;
     const base::Digest digest = cache::content_digest(pieces_);
-    learned_.digests.set(file_.index, digest);
+    learned_.digests.learn(file_.index, digest);
     learned_.memo.remember(file_.stamp, digest, before_, file_.plain);
   }
 
@@ -76,7 +76,8 @@ class DigestedFile final : public CopiedFile {
 }  // namespace
 
 std::shared_ptr<layers::TarContent> content_of(const SourceFile& file, LearnedDigests* learned) {
-  if (learned != nullptr && file.stamp_counts && !learned->digests.known(file.index))
+  if (learned != nullptr && file.stamp_counts && !file.content_known &&
+      !learned->digests.learned(file.index))
     return std::make_shared<DigestedFile>(file, *learned);
   return std::make_shared<CopiedFile>(file);
 }

@@ -20,8 +20,9 @@ struct SourceFile {
   /// and times may be those of a mount.
   cache::FileStamp stamp;
   bool stamp_counts = false;
-  bool plain = false;       // see cache::KnownFile
-  std::uint32_t index = 0;  // SelectedEntry::index
+  bool plain = false;          // see cache::KnownFile
+  std::uint32_t index = 0;     // SelectedEntry::index
+  bool content_known = false;  // there is nothing to learn from reading it
 };
 
 /// Where the digests of files go that are read for being copied.

@@ -35,24 +35,19 @@ void add_copy_fields(KeyBuilder& key, const plan::Copy& copy, const base::ChainI
   add_epoch(key, request);
 }
 
-cache::SelectedFile selected_file(const SelectedEntry& entry, std::string path,
-                                  const CopySource& source, const SelectionDigests& digests) {
-  cache::SelectedFile file;
-  file.path = std::move(path);
-  file.mode = entry.status.st_mode;
-  if (!source.is_context) {
-    file.uid = entry.status.st_uid;
-    file.gid = entry.status.st_gid;
-  }
-  file.link_target = entry.link_target;
-  if (S_ISCHR(entry.status.st_mode) || S_ISBLK(entry.status.st_mode))
-    file.device = entry.status.st_rdev;
-  file.xattrs = entry.xattrs;
-  if (S_ISREG(entry.status.st_mode)) {
-    file.content = digests.of(entry);
-    file.size_bytes = static_cast<std::uint64_t>(entry.status.st_size);
-  }
-  return file;
+/// Everything but the paths. `file` is used again for each entry, so that its strings are not made
+/// for each.
+void describe(const SelectedEntry& entry, const CopySource& source, const SelectionDigests& digests,
+              cache::SelectedFile& file) {
+  const FileStatus& status = entry.status;
+  file.mode = status.mode;
+  file.uid = source.is_context ? 0 : status.uid;
+  file.gid = source.is_context ? 0 : status.gid;
+  file.link_target = entry.link_target();
+  file.device = status.is_device() ? status.device_number : 0;
+  file.xattrs = entry.xattrs();
+  file.content = status.is_file() ? digests.of(entry) : std::nullopt;
+  file.size_bytes = status.is_file() ? status.stamp.size_bytes : 0;
 }
 
 std::string_view network_of(const plan::Run& run, const BuildRequest& request) {
@@ -84,7 +79,8 @@ void add_mount_fields(KeyBuilder& key, const plan::Mount& mount, const std::stri
 void add_selection(std::span<const SelectedSource> selection, const CopySource& source,
                    const SelectionDigests& digests, KeyBuilder& key,
                    cache::ContentDigest& content) {
-  std::map<std::pair<dev_t, ino_t>, std::string> linked;  // hard links are kept: they count
+  std::map<Inode, std::string> linked;  // hard links are kept: they count
+  cache::SelectedFile file;
   for (std::size_t i = 0; i < selection.size(); ++i) {
     // As wide as any number of sources, so that the order of the text is the order of the numbers.
     std::string top = std::to_string(i);
@@ -93,16 +89,17 @@ void add_selection(std::span<const SelectedSource> selection, const CopySource& 
     key.field("name", selected.directory ? "" : selected.name);
     key.field("parents", selected.parents);
     for (const SelectedEntry& parent : selected.parent_entries)
-      key.field("parent mode", std::to_string(parent.status.st_mode));
+      key.field("parent mode", std::to_string(parent.status.mode));
     for (const SelectedEntry& entry : selected.entries) {
-      const std::string path = entry.path.empty() ? top : top + "/" + entry.path;
-      cache::SelectedFile file = selected_file(entry, path, source, digests);
-      if (S_ISREG(entry.status.st_mode) && entry.status.st_nlink > 1) {
-        const auto [first, inserted] =
-            linked.emplace(std::pair(entry.status.st_dev, entry.status.st_ino), path);
+      describe(entry, source, digests, file);
+      file.path.assign(top);
+      if (!entry.path.empty()) file.path.append("/").append(entry.path);
+      file.hard_link_to.clear();
+      if (entry.status.is_file() && entry.status.links > 1) {
+        const auto [first, inserted] = linked.emplace(inode_of(entry), file.path);
         if (!inserted) file.hard_link_to = first->second;
       }
-      content.add(file, entry.source_path.empty() ? "." : entry.source_path);
+      content.add(file, shown_path(entry));
     }
   }
 }

@@ -27,7 +27,8 @@ std::vector<std::string> select(const Tree& tree, plan::Copy copy,
     std::string text = selected.parents.empty() ? "" : selected.parents + "|";
     text += selected.name + (selected.directory ? "/:" : ":");
     for (const SelectedEntry& entry : selected.entries)
-      if (!entry.path.empty()) text += " " + entry.path + (entry.only_as_parent ? "?" : "");
+      if (!entry.path.empty())
+        text += " " + std::string(entry.path) + (entry.only_as_parent ? "?" : "");
     out.push_back(text);
   }
   return out;
@@ -96,7 +97,7 @@ TEST(CopySelection, SymlinksInsideDirectoriesStaySymlinks) {
   const base::RootedDirectory root = tree.root();
   const auto selected = select_files(copy_of({"d"}), {.root = root, .shown_name = ""});
   ASSERT_EQ(selected[0].entries.size(), 3U);
-  EXPECT_EQ(selected[0].entries[2].link_target, "f");
+  EXPECT_EQ(selected[0].entries[2].link_target(), "f");
 }
 
 TEST(CopySelection, IgnoredPathsAreAbsentUnlessTakenBack) {

@@ -211,7 +211,7 @@ TEST(LayerDraft, EntriesSayWhatStatSays) {
   Tree tree;
   tree.file("f", "12345", 0640);
   const auto status = tree.root().lstat("f");
-  const layers::TarEntry made = entry_of("x/f", *status);
+  const layers::TarEntry made = entry_of("x/f", FileStatus(*status));
   EXPECT_EQ(made.path, "x/f");
   EXPECT_EQ(made.type, EntryType::file);
   EXPECT_EQ(made.mode, 0640U);

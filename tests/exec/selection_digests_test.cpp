@@ -46,7 +46,7 @@ TEST_F(SelectionDigestsTest, ReadsWhatIsMissing) {
   SelectionDigests digests(selection_);
   EXPECT_FALSE(digests.complete());
   EXPECT_EQ(digests.of(entry("empty")), base::Digest::of(""));
-  digests.set(entry("a").index, base::Digest::of("was known"));
+  digests.learn(entry("a").index, base::Digest::of("was known"));
   digests.read_missing(source_, memo_);
   EXPECT_TRUE(digests.complete());
   EXPECT_EQ(digests.of(entry("d/b")), base::Digest::of("22"));
@@ -60,8 +60,8 @@ TEST_F(SelectionDigestsTest, WhatIsCopiedIsDigestedTheSame) {
   for (const char* path : {"a", "d/b", "d/large"}) {
     const SelectedEntry& selected = entry(path);
     const SourceFile file{.root = &root_,
-                          .path = selected.source_path,
-                          .stamp = cache::stamp_of(selected.status),
+                          .path = std::string(selected.source_path),
+                          .stamp = selected.status.stamp,
                           .stamp_counts = true,
                           .index = selected.index};
     const auto content = content_of(file, &to);
@@ -77,13 +77,36 @@ TEST_F(SelectionDigestsTest, AFileThatIsAnotherByNowIsNotCopied) {
   const SelectedEntry& selected = entry("a");
   const SourceFile file{.root = &root_,
                         .path = "a",
-                        .stamp = cache::stamp_of(selected.status),
+                        .stamp = selected.status.stamp,
                         .stamp_counts = true,
                         .index = selected.index};
   std::filesystem::last_write_time(
       tree_.path() / "a", std::filesystem::file_time_type::clock::now() - std::chrono::hours(1));
   std::byte byte{};
   EXPECT_THROW(content_of(file, nullptr)->read(0, std::span(&byte, 1)), base::Error);
+}
+
+TEST_F(SelectionDigestsTest, WhatIsNoFileAnyMoreIsNotRead) {
+  std::filesystem::remove(tree_.path() / "d/b");
+  ASSERT_EQ(::mkfifo((tree_.path() / "d/b").c_str(), 0600), 0);
+  SelectionDigests digests(selection_);
+  EXPECT_THROW(digests.read_missing(source_, memo_), base::Error) << "at once";
+}
+
+TEST_F(SelectionDigestsTest, WhatTheMemoKnowsIsNotRead) {
+  for (const std::string path : {"a", "d/b", "d/large"})
+    memo_.remember(entry(path).status.stamp, base::Digest::of("known " + path),
+                   std::chrono::system_clock::now() + std::chrono::hours(1), true);
+  const CopySource source{
+      .root = root_, .is_context = true, .shown_name = "the context", .memo = &memo_};
+  plan::Copy all;
+  all.sources = {"."};
+  selection_ = select_files(all, source);
+  const SelectionDigests digests(selection_);
+  EXPECT_TRUE(digests.complete());
+  EXPECT_EQ(digests.of(entry("d/large")), base::Digest::of("known d/large"));
+  EXPECT_EQ(digests.of(entry("z")), base::Digest::of("known a")) << "another name of \"a\"";
+  EXPECT_EQ(digests.of(entry("l")), std::nullopt);
 }
 
 TEST_F(SelectionDigestsTest, NamesModesAndSizesAreComparedWithoutReading) {
@@ -116,7 +139,7 @@ TEST_F(SelectionDigestsTest, ManyDirectoriesAreWalkedInOrder) {
   plan::Copy all;
   all.sources = {"."};
   const auto selection = select_files(all, {.root = root, .shown_name = "the context"});
-  const std::vector<SelectedEntry>& entries = selection.front().entries;
+  const SelectedEntries& entries = selection.front().entries;
   EXPECT_EQ(entries.size(), 1U + 40 + 40 * 10 * 2 + 40);
   for (std::size_t i = 1; i < entries.size(); ++i) {
     EXPECT_TRUE(cache::walk_order_less(entries[i - 1].path, entries[i].path)) << entries[i].path;
