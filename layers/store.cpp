@@ -29,6 +29,7 @@ namespace {
 
 constexpr int kFormat = 1;
 constexpr std::string_view kDeadSuffix = ".dead";
+constexpr const char* kVersion = "version";
 
 /// Parents first.
 constexpr std::array kDirectories = {"blobs",          "blobs/sha256", "layers",    "cache",
@@ -61,10 +62,11 @@ void require_ours_alone(int directory, const fs::path& root) {
         .hint("run: chmod 700 " + root.native());
 }
 
-/// 0 if there is none yet.
+/// 0 if there is none yet. After a power cut the file may be there without its content: see
+/// make_layout().
 int read_format(int directory, const fs::path& root) {
-  const std::string shown = (root / "version").native();
-  const FileDescriptor file(::openat(directory, "version", O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+  const std::string shown = (root / kVersion).native();
+  const FileDescriptor file(::openat(directory, kVersion, O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
   if (!file) {
     if (errno == ENOENT) return 0;
     throw system_error(errno, "open", shown);
@@ -72,6 +74,7 @@ int read_format(int directory, const fs::path& root) {
   std::array<char, 32> text = {};
   const std::size_t size =
       base::read_full(file.get(), std::as_writable_bytes(std::span(text)), shown);
+  if (size == 0) return 0;
   int format = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + size, format);
   if (error != std::errc() || format <= 0 || end == text.data() + size || *end != '\n')
@@ -80,12 +83,17 @@ int read_format(int directory, const fs::path& root) {
   return format;
 }
 
+/// Made when they are needed.
+constexpr std::array kMadeLater = {"owners", "mount-points", "uploads"};
+
 /// A slip of --root must not fill somebody's home directory with our folders. (A store whose making
-/// was interrupted holds nothing but those.)
+/// was interrupted, or which lost its version, holds nothing but those.)
 void require_nothing_foreign(int directory, const fs::path& root) {
   for (const std::string& name : base::list_directory(directory, root.native())) {
-    const bool known = name == "version" || name.starts_with(".version.") ||
-                       std::ranges::find(kDirectories, name) != kDirectories.end();
+    const bool unfinished = name.starts_with(".version.") || name.starts_with(".owners.");
+    const bool known = name == kVersion || unfinished ||
+                       std::ranges::find(kDirectories, name) != kDirectories.end() ||
+                       std::ranges::find(kMadeLater, name) != kMadeLater.end();
     if (!known)
       throw Error(ErrorCode::invalid_input, base::quoted(root.native()) +
                                                 " is not a store, and not empty: it holds " +
@@ -94,6 +102,10 @@ void require_nothing_foreign(int directory, const fs::path& root) {
   }
 }
 
+/// Nothing is synced. A journal keeps names in the order in which they were made, so that after a
+/// power cut a version has its directories; but its content may be missing, which then means that
+/// the store was made shortly before. Making it again costs nothing, and takes nothing away: what
+/// else survived stays, and is held against its own digests and records.
 void make_layout(int directory, const fs::path& root) {
   require_nothing_foreign(directory, root);
   for (const char* name : kDirectories) {
@@ -101,7 +113,8 @@ void make_layout(int directory, const fs::path& root) {
       throw system_error(errno, "create directory", (root / name).native());
   }
   // Last, so that a store with a version is a whole one.
-  base::write_file_atomically(root / "version", std::to_string(kFormat) + "\n");
+  base::write_file_atomically(root / kVersion, std::to_string(kFormat) + "\n", 0600,
+                              base::Durability::none);
 }
 
 }  // namespace

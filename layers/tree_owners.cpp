@@ -44,7 +44,10 @@ std::string describe_owners(XattrNamespace xattrs) {
 void require_own_trees(const std::filesystem::path& root, XattrNamespace xattrs) {
   const std::string own = describe_owners(xattrs);
   const std::optional<std::string> found = base::read_file(root / "owners");
-  if (!found) return base::write_file_atomically(root / "owners", own);
+  // Not synced: what is lost in a power cut, or there without its content, is lost with the trees
+  // that it speaks of. Those of an earlier boot count only after a sync of the whole file system.
+  if (!found || found->empty())
+    return base::write_file_atomically(root / "owners", own, 0600, base::Durability::none);
   if (*found == own) return;
   throw base::Error(base::ErrorCode::unsupported,
                     "the files of store " + base::quoted(root.native()) +

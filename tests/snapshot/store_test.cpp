@@ -100,6 +100,21 @@ TEST_F(StoreOpen, GoesOnWhereMakingItWasInterrupted) {
   EXPECT_TRUE(fs::exists(root() / "quarantine"));
 }
 
+/// As a power cut can leave them: neither file is synced when it is made.
+TEST_F(StoreOpen, FilesThatLostTheirContentAreMadeAgain) {
+  store().make_ingest("x");
+  close();
+  test::write_file(root() / "version", "");
+  test::write_file(root() / "owners", "");
+  test::write_file(root() / "blobs/sha256/kept", "kept");
+  fs::create_directory(root() / "mount-points");
+  open();
+  EXPECT_EQ(test::read_file(root() / "version"), "1\n");
+  EXPECT_EQ(test::read_file(root() / "blobs/sha256/kept"), "kept");
+  store().make_ingest("x");
+  EXPECT_EQ(test::read_file(root() / "owners"), describe_owners(store().xattr_namespace()));
+}
+
 TEST_F(StoreOpen, ExclusiveUseExcludesEverybodyElse) {
   EXPECT_FALSE(Store::try_open_exclusive(root()));
   close();
