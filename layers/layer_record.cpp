@@ -139,6 +139,10 @@ class ParsedRecords {
 
 }  // namespace
 
+bool LayerRecord::Form::is_trusted() const {
+  return synced || (!base::boot_id().empty() && boot_id == base::boot_id());
+}
+
 std::optional<LayerRecord> read_layer_record(const fs::path& directory) {
   static ParsedRecords records;
   return records.read(directory / "layer.json");

@@ -13,19 +13,24 @@ namespace strake::layers {
 /// What layers/<hex>/layer.json says. Internal to the layer store.
 struct LayerRecord {
   using Origin = LayerStore::Origin;
-  /// The tree in the directory, if there is one.
-  struct Tree {
-    Origin origin = Origin::unpacked;
-    XattrNamespace xattrs = XattrNamespace::trusted;
+  /// A form of the layer that is in the directory. It is whole if its process renamed it, but its
+  /// bytes may be in memory only.
+  struct Form {
     std::string boot_id;  // of the boot it was made under
     bool synced = false;
+
+    /// Under the boot it was made in, or of another one after it was synced.
+    bool is_trusted() const;
   };
 
-  /// The plain tar in the directory, layer.tar, if there is one.
-  struct Tar {
-    std::string boot_id;
-    bool synced = false;
+  /// The tree, if there is one.
+  struct Tree : Form {
+    Origin origin = Origin::unpacked;
+    XattrNamespace xattrs = XattrNamespace::trusted;
   };
+
+  /// The plain tar, layer.tar, if there is one.
+  using Tar = Form;
 
   std::uint64_t tar_size_bytes = 0;  // 0: not known (no tar is empty)
   std::optional<Tree> tree;

@@ -49,12 +49,8 @@ bool is_there(const fs::path& path) {
   return inode_of(path) != 0;
 }
 
-/// A tree is whole if its process renamed it, but its bytes may be in memory only: of another boot,
-/// they are there for sure only if they were synced.
-bool is_trusted(const LayerRecord& record, XattrNamespace xattrs) {
-  if (!record.tree || record.tree->xattrs != xattrs) return false;
-  return record.tree->synced ||
-         (!base::boot_id().empty() && record.tree->boot_id == base::boot_id());
+bool has_trusted_tree(const LayerRecord& record, XattrNamespace xattrs) {
+  return record.tree && record.tree->xattrs == xattrs && record.tree->is_trusted();
 }
 
 FileDescriptor open_directory(const fs::path& path) {
@@ -116,7 +112,8 @@ FileLock LayerStore::lock(const DiffId& layer) const {
 
 bool LayerStore::has_tree(const DiffId& layer) const {
   const std::optional<LayerRecord> record = read_layer_record(directory_of(layer));
-  return record && is_trusted(*record, store_->xattr_namespace()) && is_there(tree_path(layer));
+  return record && has_trusted_tree(*record, store_->xattr_namespace()) &&
+         is_there(tree_path(layer));
 }
 
 std::optional<oci::Layer> LayerStore::find(const DiffId& layer) const {
@@ -165,7 +162,7 @@ void LayerStore::publish(const base::TempDirectory& work, const oci::Layer& laye
 
   LayerRecord record = read_layer_record(directory).value_or(LayerRecord());
   record.tar_size_bytes = layer.tar_size_bytes;
-  record.tree = {origin, store_->xattr_namespace(), base::boot_id(), false};
+  record.tree = {{base::boot_id(), false}, origin, store_->xattr_namespace()};
   write_layer_record(directory, record);
   if (::rename((work.path() / "tree").c_str(), tree.c_str()) != 0)
     throw system_error(errno, "store", tree.native());
@@ -227,8 +224,8 @@ void LayerStore::note_size(const oci::Layer& layer) const {
 /// Whether there is a tree that gives the layer's tar again.
 bool LayerStore::has_sealed_tree(const DiffId& layer) const {
   const std::optional<LayerRecord> record = read_layer_record(directory_of(layer));
-  return record && is_trusted(*record, store_->xattr_namespace()) && is_there(tree_path(layer)) &&
-         record->tree->origin == LayerRecord::Origin::sealed;
+  return record && has_trusted_tree(*record, store_->xattr_namespace()) &&
+         is_there(tree_path(layer)) && record->tree->origin == LayerRecord::Origin::sealed;
 }
 
 void LayerStore::write_tar(const DiffId& layer, base::ByteSink& to) const {

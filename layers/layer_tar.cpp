@@ -25,11 +25,6 @@ using base::system_error;
 
 namespace {
 
-bool is_trusted(const LayerRecord& record) {
-  return record.tar && (record.tar->synced ||
-                        (!base::boot_id().empty() && record.tar->boot_id == base::boot_id()));
-}
-
 Error damaged(const DiffId& layer, const base::Digest& digest) {
   return Error(ErrorCode::corrupt, "the tar of layer " + layer.digest.str() +
                                        " was changed in the store: it has digest " + digest.str())
@@ -45,7 +40,7 @@ fs::path LayerStore::tar_path(const DiffId& layer) const {
 bool LayerStore::has_tar(const DiffId& layer) const {
   const std::optional<LayerRecord> record = read_layer_record(directory_of(layer));
   struct ::stat status;
-  return record && is_trusted(*record) && ::lstat(tar_path(layer).c_str(), &status) == 0 &&
+  return record && record->tar && record->tar->is_trusted() && ::lstat(tar_path(layer).c_str(), &status) == 0 &&
          static_cast<std::uint64_t>(status.st_size) == record->tar_size_bytes;
 }
 
