@@ -16,9 +16,10 @@
 
 // The file, in the byte order of the machine:
 //   Header                       32 bytes, with its own checksum
-//   starts: u32[2^bits + 1]      entries whose hash begins with the bits i are [starts[i],
-//   starts[i+1]) (4 bytes of padding if the table has an odd number of elements) Entry[count] 88
-//   bytes each, by hash, each with its own checksum
+//   u32 starts[2^bits + 1]       the entries whose hash begins with the bits i are those from
+//                                starts[i] to before starts[i + 1]
+//                                (4 bytes of padding if these are an odd number)
+//   Entry[count]                 88 bytes each, by hash, each with its own checksum
 //
 // A file is only ever replaced by rename, so a mapped one neither changes nor shrinks. It is not
 // synced: after a power cut the header, the size or the entries' checksums say what is left of it.
@@ -36,7 +37,8 @@ struct StatMemo::Entry {
 namespace {
 
 constexpr std::uint64_t kMagic = 0x6f6d656d6b727473;  // "strkmemo" on a little-endian machine
-constexpr std::uint32_t kVersion = 2;
+constexpr std::uint32_t kVersion = 3;
+constexpr std::uint64_t kInodesTogether = 8;
 constexpr unsigned kMaxBits = 24;
 /// A memo up to this size keeps what it has: sorting out would save nothing.
 constexpr std::size_t kSmallMemo = 4096;
@@ -58,8 +60,10 @@ std::uint64_t mixed(std::uint64_t seed, std::uint64_t word) {
   return seed ^ (seed >> 29);
 }
 
+/// The same for inodes next to each other, which files of a directory often have: what is looked up
+/// together lies together.
 std::uint64_t hash_of(const FileStamp& stamp) {
-  return mixed(mixed(1, stamp.device), stamp.inode);
+  return mixed(mixed(1, stamp.device), stamp.inode / kInodesTogether);
 }
 
 std::uint64_t checksum_of(const FileStamp& stamp, const base::Digest::Bytes& digest,
@@ -236,7 +240,8 @@ void StatMemo::save() {
   const std::vector<Entry> entries = entries_to_save();
 
   Header header{.magic = kMagic, .version = kVersion, .count = entries.size()};
-  header.bits = std::min<unsigned>(static_cast<unsigned>(std::bit_width(entries.size())), kMaxBits);
+  header.bits = std::min<unsigned>(
+      static_cast<unsigned>(std::bit_width(entries.size() / (kInodesTogether / 2))), kMaxBits);
   header.checksum = checksum_of(header);
 
   std::string content;
