@@ -1,7 +1,5 @@
 #include "layers/archive/parallel_tar_writer.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -23,14 +21,6 @@ constexpr std::size_t kMostHoles = 48;
 /// More in flight than this are of no use: a single thread takes them.
 constexpr std::size_t kMostBatches = 12;
 
-void read_piece(int file, std::uint64_t offset, std::span<std::byte> to, const std::string& path) {
-  const std::size_t count = base::pread_full(file, to, offset, path);
-  if (count < to.size())
-    throw base::Error(base::ErrorCode::corrupt,
-                      base::quoted(path) + " changed while it was read: " +
-                          std::to_string(to.size() - count) + " bytes are missing");
-}
-
 class NamedFile final : public TarContent {
  public:
   NamedFile(std::shared_ptr<const base::FileDescriptor> directory, std::string name,
@@ -38,11 +28,10 @@ class NamedFile final : public TarContent {
       : directory_(std::move(directory)), name_(std::move(name)), path_(std::move(path)) {}
 
   void read(std::uint64_t offset, std::span<std::byte> to) override {
-    read_piece(open().get(), offset, to, path_);
+    read_content(open().get(), offset, to, path_);
   }
   base::FileDescriptor open() const override {
-    constexpr int kFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-    base::FileDescriptor file(::openat(directory_->get(), name_.c_str(), kFlags));
+    base::FileDescriptor file = base::open_for_reading(directory_->get(), name_.c_str());
     if (!file) throw base::system_error(errno, "open", path_);
     return file;
   }
@@ -58,7 +47,7 @@ class OpenFile final : public TarContent {
       : file_(std::move(file)), path_(std::move(path)) {}
 
   void read(std::uint64_t offset, std::span<std::byte> to) override {
-    read_piece(file_.get(), offset, to, path_);
+    read_content(file_.get(), offset, to, path_);
   }
 
  private:
@@ -67,6 +56,15 @@ class OpenFile final : public TarContent {
 };
 
 }  // namespace
+
+void read_content(int file, std::uint64_t offset, std::span<std::byte> to,
+                  const std::string& path) {
+  const std::size_t count = base::pread_full(file, to, offset, path);
+  if (count < to.size())
+    throw base::Error(base::ErrorCode::corrupt,
+                      base::quoted(path) + " changed while it was read: " +
+                          std::to_string(to.size() - count) + " bytes are missing");
+}
 
 std::shared_ptr<TarContent> content_at(std::shared_ptr<const base::FileDescriptor> directory,
                                        std::string name, std::string path) {
@@ -79,22 +77,24 @@ std::shared_ptr<TarContent> content_of(base::FileDescriptor file, std::string pa
 
 ParallelTarWriter::ParallelTarWriter(base::ByteSink& out, Options options, base::WorkerPool& pool)
     : options_(std::move(options)),
+      out_(out),
       batches_(
           [this](Batch& batch) {
             base::TraceSpan span("read files");
-            span.add_bytes(batch.size);
+            span.add_bytes(batch.bytes.size());
             for (const Hole& hole : batch.holes)
               hole.content->read(hole.piece.content_offset,
-                                 std::span(batch.bytes.get() + hole.piece.at, hole.piece.size));
+                                 std::span(batch.bytes.data() + hole.piece.at, hole.piece.size));
             batch.holes.clear();  // and with them what is only needed to read
             if (options_.file >= 0)
-              base::pwrite_full(options_.file, std::span(batch.bytes.get(), batch.size),
-                                batch.offset, options_.file_name);
+              base::pwrite_full(options_.file, batch.bytes.bytes(), batch.offset,
+                                options_.file_name);
           },
-          [&out](Batch& batch) {
+          [this](Batch& batch) {
             base::TraceSpan span("hash");
-            span.add_bytes(batch.size);
-            out.write(std::span(batch.bytes.get(), std::exchange(batch.size, 0)));
+            span.add_bytes(batch.bytes.size());
+            out_.write(batch.bytes.bytes());
+            batch.bytes.clear();
           },
           std::min(2 * pool.size() + 2, kMostBatches), pool) {}
 
@@ -118,7 +118,7 @@ void ParallelTarWriter::add(const TarEntry& entry, base::ByteSource& data) {
   add_pieces(entry, [&](Batch& batch, const Piece& piece) {
     for (std::size_t done = 0; done < piece.size;) {
       const std::size_t count =
-          data.read(std::span(batch.bytes.get() + piece.at + done, piece.size - done));
+          data.read(std::span(batch.bytes.data() + piece.at + done, piece.size - done));
       if (count == 0) refuse("it is shorter than its size");
       done += count;
     }
@@ -130,56 +130,58 @@ void ParallelTarWriter::add(const TarEntry& entry, base::ByteSource& data) {
 void ParallelTarWriter::begin(const TarEntry& entry) {
   headers_.clear();
   append_tar_headers(entry, options_.clamp_mtime, headers_);
-  if (batches_.next().size >= kBatchBytes || batches_.next().holes.size() >= kMostHoles) submit();
+  const Batch& batch = batches_.next();
+  if (batch.bytes.size() >= kBatchBytes || batch.holes.size() >= kMostHoles) batches_.submit();
   std::memcpy(extend(headers_.size()).data(), headers_.data(), headers_.size());
 }
 
 template <typename Fill>
 void ParallelTarWriter::add_pieces(const TarEntry& entry, const Fill& fill) {
   for (std::uint64_t offset = 0; offset < entry.size_bytes;) {
-    if (batches_.next().size >= kBatchBytes) submit();
+    if (batches_.next().bytes.size() >= kBatchBytes) batches_.submit();
     const std::size_t size = std::min<std::uint64_t>(entry.size_bytes - offset, kTarPieceBytes);
     extend(size);
     Batch& batch = batches_.next();
-    fill(batch, Piece{offset, batch.size - size, size});
+    fill(batch, Piece{offset, batch.bytes.size() - size, size});
     offset += size;
   }
   append_zeros(tar_padding(entry.size_bytes));
 }
 
+void ParallelTarWriter::add_made(std::span<const std::byte> blocks) {
+  if (blocks.empty()) return;
+  if (batches_.next().bytes.size() > 0 || batches_.in_flight() > 0) finish_batches();
+  if (options_.file >= 0) base::pwrite_full(options_.file, blocks, size_bytes_, options_.file_name);
+  size_bytes_ += blocks.size();
+  base::TraceSpan span("hash");
+  span.add_bytes(blocks.size());
+  out_.write(blocks);
+}
+
 void ParallelTarWriter::finish() {
   append_zeros(kTarEndBytes);
-  // Of a small archive this is all: not worth a thread.
+  finish_batches();
+}
+
+void ParallelTarWriter::finish_batches() {
+  // If this is all, as it is of a small archive, it is not worth a thread.
   if (batches_.in_flight() == 0)
     batches_.submit_unannounced();
   else
-    submit();
+    batches_.submit();
   batches_.finish();
 }
 
 std::span<std::byte> ParallelTarWriter::extend(std::size_t count) {
   Batch& batch = batches_.next();
-  if (batch.size == 0) batch.offset = size_bytes_;
-  if (batch.size + count > batch.capacity) {
-    // Nothing but headers with large attributes makes a batch outgrow this.
-    const std::size_t capacity = std::max(kFirstCapacity, 2 * (batch.size + count));
-    auto bytes = std::make_unique_for_overwrite<std::byte[]>(capacity);
-    if (batch.size > 0) std::memcpy(bytes.get(), batch.bytes.get(), batch.size);
-    batch.bytes = std::move(bytes);
-    batch.capacity = capacity;
-  }
-  const std::span<std::byte> space(batch.bytes.get() + batch.size, count);
-  batch.size += count;
+  if (batch.bytes.size() == 0) batch.offset = size_bytes_;
   size_bytes_ += count;
-  return space;
+  // Nothing but headers with large attributes makes a batch outgrow this.
+  return batch.bytes.extend(count, kFirstCapacity);
 }
 
 void ParallelTarWriter::append_zeros(std::size_t count) {
   std::ranges::fill(extend(count), std::byte{0});
-}
-
-void ParallelTarWriter::submit() {
-  batches_.submit();
 }
 
 }  // namespace strake::layers

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "layers/archive/byte_buffer.h"
 #include "layers/archive/tar_entry.h"
 #include "layers/base/fd.h"
 #include "layers/base/ordered_jobs.h"
@@ -35,6 +36,10 @@ std::shared_ptr<TarContent> content_at(std::shared_ptr<const base::FileDescripto
                                        std::string name, std::string path);
 /// An open file. Its position is not used.
 std::shared_ptr<TarContent> content_of(base::FileDescriptor file, std::string path);
+
+/// Fills `to` with what the open file `path` has from `offset` on. Throws Error(corrupt) if that is
+/// less.
+void read_content(int file, std::uint64_t offset, std::span<std::byte> to, const std::string& path);
 
 /// Writes the same bytes as TarWriter, with the files read by the threads of a pool.
 ///
@@ -69,6 +74,8 @@ class ParallelTarWriter {
   /// Adds a file that is read now. Throws Error(corrupt) unless `data` has exactly
   /// `entry.size_bytes`.
   void add(const TarEntry& entry, base::ByteSource& data);
+  /// Adds entries that somebody else made whole: headers (append_tar_headers), data and padding.
+  void add_made(std::span<const std::byte> blocks);
 
   /// Ends the archive: `out` has got everything. Nothing can be added afterwards.
   void finish();
@@ -87,8 +94,7 @@ class ParallelTarWriter {
     Piece piece;
   };
   struct Batch {
-    std::unique_ptr<std::byte[]> bytes;
-    std::size_t capacity = 0, size = 0;
+    ByteBuffer bytes;
     std::uint64_t offset = 0;  // in the archive
     std::vector<Hole> holes;
   };
@@ -100,9 +106,10 @@ class ParallelTarWriter {
   template <typename Fill>
   void add_pieces(const TarEntry& entry, const Fill& fill);
   void append_zeros(std::size_t count);
-  void submit();
+  void finish_batches();
 
   const Options options_;
+  base::ByteSink& out_;
   std::vector<std::byte> headers_;  // of one entry; kept for its capacity
   std::uint64_t size_bytes_ = 0;
   base::OrderedJobs<Batch> batches_;

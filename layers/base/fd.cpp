@@ -28,6 +28,14 @@ FileDescriptor FileDescriptor::duplicate() const {
   return FileDescriptor(fd);
 }
 
+FileDescriptor open_for_reading(int directory, const char* name, int flags) noexcept {
+  flags |= O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
+  FileDescriptor file(::openat(directory, name, flags | O_NOATIME));
+  // Only its owner may read a file without a trace.
+  if (!file && errno == EPERM) file = FileDescriptor(::openat(directory, name, flags));
+  return file;
+}
+
 Pipe make_pipe() {
   int ends[2];
   if (::pipe2(ends, O_CLOEXEC) != 0) throw system_error(errno, "create", "pipe");

@@ -35,6 +35,11 @@ struct Pipe {
 /// A close-on-exec pipe. Throws Error(system).
 Pipe make_pipe();
 
+/// Opens `name` in a directory for reading, without a trace in its access time if that is allowed:
+/// to note a time for each of many files costs as much as reading them. Follows no symlink and
+/// waits for no FIFO. `flags`: O_DIRECTORY, or none. Empty on failure; errno says why.
+FileDescriptor open_for_reading(int directory, const char* name, int flags = 0) noexcept;
+
 /// Opens /dev/null in place of standard streams that are closed, so that no file of ours gets their
 /// numbers and is written to by a message. To be called first thing in main(). Throws
 /// Error(system).

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cerrno>
 
@@ -31,6 +32,13 @@ bool means_unsupported(int error) {
 /// it fails.
 template <typename Get>
 int read_growing(std::string& value, const Get& get) {
+  // What most values, and most files' lists of names, fit into needs no memory of its own.
+  std::array<char, 256> small;
+  if (const ssize_t size = get(small.data(), small.size()); size >= 0) {
+    value.assign(small.data(), static_cast<std::size_t>(size));
+    return 0;
+  }
+  if (errno != ERANGE) return -errno;
   value.resize(1024);
   while (true) {
     const ssize_t size = get(value.data(), value.size());

@@ -11,13 +11,9 @@
 
 #include "layers/snapshot/diff.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <climits>
-#include <memory>
 #include <string>
+#include <type_traits>
 #include <vector>
 
 #include "layers/archive/parallel_tar_writer.h"
@@ -27,6 +23,7 @@
 #include "layers/base/stream.h"
 #include "layers/snapshot/layer_directories.h"
 #include "layers/snapshot/tree_entries.h"
+#include "layers/snapshot/tree_files.h"
 #include "layers/snapshot/whiteout.h"
 
 namespace strake::layers {
@@ -35,6 +32,8 @@ namespace {
 /// Reads on the calling thread.
 class InPlace {
  public:
+  static constexpr auto kFiles = TreeWalk::Files::looked_at;
+
   explicit InPlace(TarWriter& tar) : tar_(tar), buffer_(base::kStreamBufferBytes) {}
 
   void add(const TarEntry& entry) { tar_.add(entry); }
@@ -58,40 +57,28 @@ class InPlace {
   std::vector<std::byte> buffer_;
 };
 
-/// Lets the threads of a pool read. They open files by their paths from the tree's root: a
-/// descriptor for each directory on the way would be too many. Nothing on such a path can have
-/// become a symlink, for the tree is ours alone.
+/// Lets the threads of a pool look at the files and read them.
 class InPool {
  public:
-  InPool(int tree, ParallelTarWriter& tar)
-      : tree_(std::make_shared<base::FileDescriptor>(
-            ::openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC))),
-        tar_(tar) {
-    if (!*tree_) throw base::system_error(errno, "open", "layer tree");
-  }
+  static constexpr auto kFiles = TreeWalk::Files::unseen;
 
-  void add(const TarEntry& entry) { tar_.add(entry); }
+  InPool(ParallelTarWriter& tar, const DiffOptions& options)
+      : files_(tar, options.xattrs, options.clamp_mtime) {}
+
+  void add(const TarEntry& entry) { files_.add(entry); }
   void add_file(const TarEntry& entry, const TreeEntries& entries) {
-    if (entry.size_bytes == 0) return tar_.add(entry);
-    if (entry.path.size() >= PATH_MAX)  // no system call takes that
-      return tar_.add(entry, content_of(entries.open_content(), entry.path));
-    tar_.add(entry, content_at(tree_, entry.path, entry.path));
+    files_.add_file(entries.parent(), entry.path);
   }
+  void finish() { files_.finish(); }
 
  private:
-  std::shared_ptr<const base::FileDescriptor> tree_;
-  ParallelTarWriter& tar_;
+  TreeFiles files_;
 };
-
-void clamp(TreeEntry& entry, const TreeEntries& entries, const DiffOptions& options) {
-  if (!options.clamp_mtime || entry.whiteout || entry.tar.mtime.tv_sec <= *options.clamp_mtime)
-    return;
-  entries.set_mtime(entry, {static_cast<time_t>(*options.clamp_mtime), 0});
-}
 
 template <typename Writer>
 void write_entries(int tree, Writer&& tar, const DiffOptions& options) {
-  TreeEntries entries(tree, options.xattrs, options.overlay_form);
+  TreeEntries entries(tree, options.xattrs, options.overlay_form,
+                      std::remove_reference_t<Writer>::kFiles);
   if (options.overlay_form && entries.root_is_opaque())
     tar.add(marker_entry(std::string(kOpaqueName)));
 
@@ -102,7 +89,8 @@ void write_entries(int tree, Writer&& tar, const DiffOptions& options) {
       tar.add(marker_entry(join_path(directory, whiteout_name(name))));
       continue;
     }
-    clamp(entry, entries, options);
+    if (options.clamp_mtime && !entry.unseen)
+      clamp_mtime(entries.parent(), entries.name(), *options.clamp_mtime, entry.tar);
     if (entry.is_file()) {
       tar.add_file(entry.tar, entries);
     } else {
@@ -128,7 +116,9 @@ void write_tree_as_tar(int tree, TarWriter& tar, const DiffOptions& options) {
 }
 
 void write_tree_as_tar(int tree, ParallelTarWriter& tar, const DiffOptions& options) {
-  write_entries(tree, InPool(tree, tar), options);
+  InPool writer(tar, options);
+  write_entries(tree, writer, options);
+  writer.finish();
 }
 
 }  // namespace strake::layers

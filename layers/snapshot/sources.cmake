@@ -26,6 +26,7 @@ target_sources(layers PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/tree_changes.cpp
   ${CMAKE_CURRENT_LIST_DIR}/tree_entries.cpp
   ${CMAKE_CURRENT_LIST_DIR}/tree_equal.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/tree_files.cpp
   ${CMAKE_CURRENT_LIST_DIR}/tree_list.cpp
   ${CMAKE_CURRENT_LIST_DIR}/tree_walk.cpp
   ${CMAKE_CURRENT_LIST_DIR}/upper_writer.cpp

@@ -27,7 +27,68 @@ void take_owner(TarEntry& tar, const base::RecordedOwner& owner) {
   tar.device_minor = owner.device_minor;
 }
 
+void take_xattrs(XattrNamespace space, const std::vector<base::Xattr>& xattrs, TarEntry& tar) {
+  for (const auto& [name, value] : xattrs) {
+    base::RecordedOwner owner;
+    if (name == kOwnerXattr && space == XattrNamespace::user &&
+        base::parse_recorded_owner(value, owner)) {
+      take_owner(tar, owner);
+      if (owner.mode == 0) continue;
+      tar.type = S_ISBLK(owner.mode) ? EntryType::block_device : EntryType::character_device;
+      tar.size_bytes = 0;
+    } else if (is_layer_xattr(name, value)) {
+      tar.xattrs.emplace_back(name, value);
+    }
+  }
+}
+
+/// What all types of files have.
+void take_status(const struct ::stat& status, TarEntry& tar) {
+  tar.mode = status.st_mode & 07777;
+  tar.uid = status.st_uid;
+  tar.gid = status.st_gid;
+  tar.mtime = status.st_mtim;
+}
+
 }  // namespace
+
+void describe_file(const struct ::stat& status, std::vector<base::Xattr> xattrs,
+                   XattrNamespace space, TarEntry& tar) {
+  take_status(status, tar);
+  tar.type = EntryType::file;
+  tar.size_bytes = static_cast<std::uint64_t>(status.st_size);
+  tar.link_target.clear();
+  tar.device_major = tar.device_minor = 0;
+  tar.xattrs.clear();
+  if (xattrs.empty()) return;
+  take_tree_marks(space, xattrs);
+  take_xattrs(space, xattrs, tar);
+}
+
+void FileEntries::describe(int directory, const char* name, const struct ::stat& status,
+                           TarEntry& tar) {
+  const std::pair<dev_t, ino_t> file(status.st_dev, status.st_ino);
+  if (status.st_nlink > 1) {
+    if (const auto first = hard_links_.find(file); first != hard_links_.end()) {
+      take_status(status, tar);
+      tar.type = EntryType::hardlink;
+      tar.link_target = first->second.path;
+      tar.uid = first->second.uid;
+      tar.gid = first->second.gid;
+      return;
+    }
+  }
+  describe_file(status, base::xattrs_at(directory, name, tar.path), space_, tar);
+  if (status.st_nlink > 1) hard_links_[file] = {tar.path, tar.uid, tar.gid};
+}
+
+void clamp_mtime(int directory, const char* name, std::int64_t latest, TarEntry& tar) {
+  if (tar.mtime.tv_sec <= latest) return;
+  tar.mtime = {static_cast<time_t>(latest), 0};
+  const struct timespec times[2] = {{0, UTIME_OMIT}, tar.mtime};
+  if (::utimensat(directory, name, times, AT_SYMLINK_NOFOLLOW) != 0)
+    throw system_error(errno, "set the time of", tar.path);
+}
 
 bool TreeEntries::next(TreeEntry& entry) {
   while (walk_.next()) {
@@ -45,28 +106,28 @@ bool TreeEntries::describe(TreeEntry& entry) {
                           " in a layer: names that begin with \".wh.\" mean removed files there")
         .hint("give the file another name, or remove it in the step that makes it");
 
-  const struct ::stat& status = walk_.status();
   TarEntry& tar = entry.tar;
   tar = TarEntry();
   tar.path = walk_.path();
-  tar.mode = status.st_mode & 07777;
-  tar.uid = status.st_uid;
-  tar.gid = status.st_gid;
-  tar.mtime = status.st_mtim;
+  entry.unseen = walk_.is_unseen();
+  entry.whiteout = entry.opaque = false;
+  if (entry.unseen) return true;
+
+  const struct ::stat& status = walk_.status();
+  take_status(status, tar);
   entry.whiteout = walk_.is_whiteout();
-  entry.opaque = false;
   if (entry.whiteout) {
     tar.type = EntryType::character_device;  // also where a file stands for it
     return true;
   }
   switch (status.st_mode & S_IFMT) {
     case S_IFREG:
-      describe_file(entry);
+      files_.describe(walk_.parent(), walk_.name(), status, tar);
       return true;
     case S_IFDIR:
       tar.type = EntryType::directory;
       entry.opaque = walk_.is_opaque();
-      take_xattrs(tar, walk_.directory_xattrs());
+      take_xattrs(space_, walk_.directory_xattrs(), tar);
       return true;
     case S_IFLNK:
       tar.type = EntryType::symlink;
@@ -89,26 +150,6 @@ bool TreeEntries::describe(TreeEntry& entry) {
   }
 }
 
-void TreeEntries::describe_file(TreeEntry& entry) {
-  const struct ::stat& status = walk_.status();
-  TarEntry& tar = entry.tar;
-  const std::pair<dev_t, ino_t> file(status.st_dev, status.st_ino);
-  if (status.st_nlink > 1) {
-    if (const auto first = hard_links_.find(file); first != hard_links_.end()) {
-      tar.type = EntryType::hardlink;
-      tar.link_target = first->second.path;
-      tar.uid = first->second.uid;
-      tar.gid = first->second.gid;
-      return;
-    }
-  }
-  tar.size_bytes = static_cast<std::uint64_t>(status.st_size);
-  std::vector<base::Xattr> xattrs = base::xattrs_at(walk_.parent(), walk_.name(), tar.path);
-  take_tree_marks(space_, xattrs);
-  take_xattrs(tar, xattrs);
-  if (status.st_nlink > 1) hard_links_[file] = {tar.path, tar.uid, tar.gid};
-}
-
 /// Of what can have no attributes but the record itself.
 void TreeEntries::describe_owner(TarEntry& tar) const {
   if (space_ != XattrNamespace::user) return;
@@ -118,28 +159,6 @@ void TreeEntries::describe_owner(TarEntry& tar) const {
   const auto owner =
       base::read_recorded_owner(base::DescriptorPath(file.get()).c_str(), walk_.status().st_mode);
   if (owner) take_owner(tar, *owner);
-}
-
-void TreeEntries::take_xattrs(TarEntry& tar, const std::vector<base::Xattr>& xattrs) const {
-  for (const auto& [name, value] : xattrs) {
-    base::RecordedOwner owner;
-    if (name == kOwnerXattr && space_ == XattrNamespace::user &&
-        base::parse_recorded_owner(value, owner)) {
-      take_owner(tar, owner);
-      if (owner.mode == 0) continue;
-      tar.type = S_ISBLK(owner.mode) ? EntryType::block_device : EntryType::character_device;
-      tar.size_bytes = 0;
-    } else if (is_layer_xattr(name, value)) {
-      tar.xattrs.emplace_back(name, value);
-    }
-  }
-}
-
-void TreeEntries::set_mtime(TreeEntry& entry, struct timespec mtime) const {
-  const struct timespec times[2] = {{0, UTIME_OMIT}, mtime};
-  if (::utimensat(walk_.parent(), walk_.name(), times, AT_SYMLINK_NOFOLLOW) != 0)
-    throw system_error(errno, "set the time of", entry.tar.path);
-  entry.tar.mtime = mtime;
 }
 
 }  // namespace strake::layers

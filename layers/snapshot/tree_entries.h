@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "layers/archive/tar_entry.h"
 #include "layers/base/fd.h"
@@ -14,7 +15,8 @@ namespace strake::layers {
 
 /// What a tree has at a path, as a tar would say it.
 struct TreeEntry {
-  TarEntry tar;  // with the path itself, also for whiteouts
+  TarEntry tar;         // with the path itself, also for whiteouts
+  bool unseen = false;  // a regular file that was not looked at: there is its path only
   bool whiteout = false;
   bool opaque = false;  // of a directory
 
@@ -22,21 +24,14 @@ struct TreeEntry {
   bool is_file() const noexcept { return tar.type == EntryType::file && !whiteout; }
 };
 
-/// The entries of a tree in layer order: sockets left out, attributes filtered, recorded owners and
-/// devices put back, the second and later hard links of a file as such.
-class TreeEntries {
+/// Says of the regular files of a tree what a tar would say, in layer order: the second and later
+/// names of a file are hard links to the first one.
+class FileEntries {
  public:
-  TreeEntries(int tree, XattrNamespace xattrs, bool overlay_form)
-      : walk_(tree, xattrs, overlay_form), space_(xattrs) {}
+  explicit FileEntries(XattrNamespace xattrs) : space_(xattrs) {}
 
-  /// Fills `entry` with the next one; false after the last. Throws Error(invalid_input) for a name
-  /// that a layer could not tell from a whiteout.
-  bool next(TreeEntry& entry);
-  bool root_is_opaque() const noexcept { return walk_.root_is_opaque(); }
-  /// The current entry, a file, for reading from its beginning.
-  base::FileDescriptor open_content() const { return walk_.open_file(); }
-  /// Sets the time of the current entry, in the tree and in `entry`.
-  void set_mtime(TreeEntry& entry, struct timespec mtime) const;
+  /// Fills `tar`, which has its path, for the file `name` of a directory; `status` is the file's.
+  void describe(int directory, const char* name, const struct ::stat& status, TarEntry& tar);
 
  private:
   /// The first path of a file that has several, and its owner there.
@@ -45,14 +40,45 @@ class TreeEntries {
     std::uint32_t uid, gid;
   };
 
+  XattrNamespace space_;
+  std::map<std::pair<dev_t, ino_t>, FirstLink> hard_links_;
+};
+
+/// The same for a file with one name; nothing but the path stays of what was in `tar`. `xattrs` are
+/// all that the file has.
+void describe_file(const struct ::stat& status, std::vector<base::Xattr> xattrs,
+                   XattrNamespace space, TarEntry& tar);
+
+/// Makes a later time of a file or directory this one, seconds since 1970, in the tree and in
+/// `tar`.
+void clamp_mtime(int directory, const char* name, std::int64_t latest, TarEntry& tar);
+
+/// The entries of a tree in layer order: sockets left out, attributes filtered, recorded owners and
+/// devices put back, the second and later hard links of a file as such.
+class TreeEntries {
+ public:
+  TreeEntries(int tree, XattrNamespace xattrs, bool overlay_form,
+              TreeWalk::Files files = TreeWalk::Files::looked_at)
+      : walk_(tree, xattrs, overlay_form, files), space_(xattrs), files_(xattrs) {}
+
+  /// Fills `entry` with the next one; false after the last. Throws Error(invalid_input) for a name
+  /// that a layer could not tell from a whiteout.
+  bool next(TreeEntry& entry);
+  bool root_is_opaque() const noexcept { return walk_.root_is_opaque(); }
+  /// The current entry, a file, for reading from its beginning.
+  base::FileDescriptor open_content() const { return walk_.open_file(); }
+  /// The directory the current entry is in.
+  int parent() const noexcept { return walk_.parent(); }
+  /// The name of the current entry there.
+  const char* name() const noexcept { return walk_.name(); }
+
+ private:
   bool describe(TreeEntry& entry);
-  void describe_file(TreeEntry& entry);
   void describe_owner(TarEntry& tar) const;
-  void take_xattrs(TarEntry& tar, const std::vector<base::Xattr>& xattrs) const;
 
   TreeWalk walk_;
   XattrNamespace space_;
-  std::map<std::pair<dev_t, ino_t>, FirstLink> hard_links_;
+  FileEntries files_;
 };
 
 }  // namespace strake::layers

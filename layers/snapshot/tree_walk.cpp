@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "layers/base/directory_reader.h"
 #include "layers/base/error.h"
@@ -16,8 +17,6 @@ using base::FileDescriptor;
 using base::system_error;
 
 namespace {
-
-constexpr int kDirectoryFlags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
 
 bool is_overlay_xattr(std::string_view name) {
   return name.starts_with("trusted.overlay.") || name.starts_with("user.overlay.");
@@ -42,10 +41,10 @@ TreeMarks take_tree_marks(XattrNamespace space, std::vector<base::Xattr>& xattrs
   return marks;
 }
 
-TreeWalk::TreeWalk(int root, XattrNamespace xattrs, bool overlay_form)
-    : space_(xattrs), overlay_form_(overlay_form) {
+TreeWalk::TreeWalk(int root, XattrNamespace xattrs, bool overlay_form, Files files)
+    : space_(xattrs), overlay_form_(overlay_form), files_(files) {
   // A descriptor of our own: another walk may go on at the same time over the caller's.
-  FileDescriptor directory(::openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  FileDescriptor directory = base::open_for_reading(root, ".", O_DIRECTORY);
   if (!directory) throw system_error(errno, "open", "layer tree");
   root_opaque_ = read_directory_xattrs(directory.get(), "/");
   enter(std::move(directory));
@@ -75,7 +74,7 @@ auto TreeWalk::list(int directory) const -> std::vector<Name> {
                  (has_whiteout_files_ ? layers::is_whiteout(directory, entry->d_name, status)
                                       : layers::is_whiteout(status));
     }
-    names.push_back({entry->d_name, whiteout});
+    names.push_back({entry->d_name, whiteout, entry->d_type == DT_REG && !whiteout});
   }
   if (reader.error() != 0) throw system_error(reader.error(), "read directory", path_);
   std::ranges::sort(names, [](const Name& a, const Name& b) {
@@ -100,10 +99,12 @@ bool TreeWalk::next() {
   path_ += entry.name;
   whiteout_ = entry.whiteout;
   opaque_ = false;
+  unseen_ = entry.regular && files_ == Files::unseen;
+  if (unseen_) return true;
   if (::fstatat(stack_.top(), entry.name.c_str(), &status_, AT_SYMLINK_NOFOLLOW) != 0)
     throw system_error(errno, "look at", path_);
   if (S_ISDIR(status_.st_mode)) {
-    entering_ = FileDescriptor(::openat(stack_.top(), entry.name.c_str(), kDirectoryFlags));
+    entering_ = base::open_for_reading(stack_.top(), entry.name.c_str(), O_DIRECTORY);
     if (!entering_) throw system_error(errno, "open directory", path_);
     opaque_ = read_directory_xattrs(entering_.get(), path_);
   }
@@ -111,9 +112,7 @@ bool TreeWalk::next() {
 }
 
 FileDescriptor TreeWalk::open_file() const {
-  // Non-blocking, should the file have turned into a FIFO.
-  constexpr int kFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC;
-  FileDescriptor file(::openat(parent(), name(), kFlags));
+  FileDescriptor file = base::open_for_reading(parent(), name());
   if (!file) throw system_error(errno, "open", path_);
   return file;
 }

@@ -20,8 +20,13 @@ namespace strake::layers {
 ///     while (walk.next()) use(walk.path(), walk.status());
 class TreeWalk {
  public:
+  enum class Files {
+    looked_at,
+    unseen,  // of regular files there is no status(): whoever reads them is going to have it anyway
+  };
+
   /// `root` is a directory open for reading; it is not an entry itself.
-  TreeWalk(int root, XattrNamespace xattrs, bool overlay_form);
+  TreeWalk(int root, XattrNamespace xattrs, bool overlay_form, Files files = Files::looked_at);
 
   /// Goes to the next entry; false after the last. A directory's entries come after it.
   bool next();
@@ -29,6 +34,8 @@ class TreeWalk {
   const std::string& path() const noexcept { return path_; }
   const struct ::stat& status() const noexcept { return status_; }
   bool is_whiteout() const noexcept { return whiteout_; }
+  /// A regular file that was not looked at.
+  bool is_unseen() const noexcept { return unseen_; }
 
   /// Of a directory: its attributes, but overlayfs' own; and whether it hides lower layers'.
   const std::vector<base::Xattr>& directory_xattrs() const noexcept { return xattrs_; }
@@ -48,6 +55,7 @@ class TreeWalk {
   struct Name {
     std::string name;
     bool whiteout;
+    bool regular;  // for sure
   };
   struct Level {
     std::vector<Name> names;
@@ -62,11 +70,12 @@ class TreeWalk {
 
   XattrNamespace space_;
   bool overlay_form_;
+  Files files_;
   DirectoryStack stack_;
   std::vector<Level> levels_;
   std::string path_;
   struct ::stat status_ = {};
-  bool whiteout_ = false;
+  bool whiteout_ = false, unseen_ = false;
   bool opaque_ = false, root_opaque_ = false;
   std::vector<base::Xattr> xattrs_;
   bool has_whiteout_files_ = false;  // the directory whose attributes were read last

@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "layers/archive/tar_encoder.h"
 #include "layers/archive/tar_writer.h"
 #include "layers/base/error.h"
 #include "layers/base/files.h"
@@ -100,6 +101,33 @@ TEST(ParallelTarWriter, ReadsFilesByDirectoryAndNameOrOpenOnes) {
   writer.finish();
   EXPECT_EQ(sink.text.substr(512, 5), "first");
   EXPECT_EQ(sink.text.substr(3 * 512, 6), "second");
+}
+
+TEST(ParallelTarWriter, EntriesThatAreMadeElsewhereKeepTheirPlace) {
+  const base::TempDirectory directory = base::TempDirectory(testing::TempDir(), "tar-");
+  const std::filesystem::path path = directory.path() / "tar";
+  const base::FileDescriptor file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  base::StringSink sink;
+  ParallelTarWriter writer(sink, {.clamp_mtime = 1000, .file = file.get(), .file_name = "tar"});
+  bool elsewhere = false;
+  for (const TarEntry& entry : some_entries()) {
+    elsewhere = !elsewhere;
+    if (!elsewhere) {
+      writer.add(entry, std::make_shared<Pattern>(entry.size_bytes));
+      continue;
+    }
+    std::vector<std::byte> blocks;
+    append_tar_headers(entry, 1000, blocks);
+    const std::string text = Pattern::text(entry.size_bytes);
+    const auto data = base::bytes_of(text);
+    blocks.insert(blocks.end(), data.begin(), data.end());
+    blocks.resize((blocks.size() + 511) / 512 * 512);
+    writer.add_made(blocks);
+  }
+  writer.finish();
+  EXPECT_EQ(writer.size_bytes(), sink.text.size());
+  EXPECT_TRUE(sink.text == by_tar_writer(some_entries()));
+  EXPECT_TRUE(base::read_all(file.get(), 1 << 30, "tar") == sink.text);
 }
 
 TEST(ParallelTarWriter, SaysThatAFileIsShorterThanItWas) {

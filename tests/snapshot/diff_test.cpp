@@ -179,6 +179,46 @@ TEST_F(Diff, ManySmallFilesInManyDirectoriesNeedFewDescriptors) {
   EXPECT_EQ(tar.size(), 3000 * (512 + 512 + 1024) + 1024U);
 }
 
+// Small files are made into tar by runs; what a run does not take on comes between its entries.
+TEST_F(Diff, LargeFilesLinksAndAttributesKeepTheirPlaceAmongSmallFiles) {
+  for (int i = 0; i < 1000; ++i) {
+    const auto directory = tree() / ("d" + std::to_string(i / 90));
+    std::filesystem::create_directory(directory);
+    const auto path = directory / ("f" + std::to_string(i));
+    test::write_file(path, std::string(static_cast<std::size_t>(i) * 7, 'x'));
+    if (i % 50 == 3) test::write_file(path, std::string(3 << 20, static_cast<char>(i)));
+    if (i % 40 == 4) std::filesystem::create_hard_link(path, tree() / ("link" + std::to_string(i)));
+    if (i % 30 == 5) {
+      ASSERT_EQ(::lsetxattr(path.c_str(), "user.note", "v", 1, 0), 0);
+    }
+    if (i % 30 == 6) std::filesystem::create_symlink("f", path.native() + "s");
+    if (i % 30 == 7) std::filesystem::create_directory(path.native() + "d");
+  }
+  // tar_of() compares with what one thread writes.
+  EXPECT_GT(tar_of(tree()).size(), 60U << 20);
+  const std::string clamped = tar_of(tree(), {.clamp_mtime = 4000});
+  EXPECT_TRUE(tar_of(tree()) == clamped);
+}
+
+TEST_F(Diff, RunsThatAreFullLeaveTheRest) {
+  for (int i = 0; i < 60; ++i)
+    test::write_file(tree() / std::to_string(i),
+                     std::string(200'000, static_cast<char>('a' + i % 20)));
+  EXPECT_EQ(tar_of(tree()).size(), 60 * (512 + 200'192U) + 1024);
+}
+
+// A time for each file would have to be written to the disk.
+TEST_F(Diff, AccessTimesStayAsTheyAre) {
+  apply(TarBuilder().directory("d").file("d/small", "x").file("d/other", "y").str());
+  test::write_file(tree() / "d/large", std::string(1 << 20, 'x'));
+  const struct timespec never[2] = {{1, 0}, {0, UTIME_OMIT}};
+  for (const char* name : {"d", "d/small", "d/other", "d/large"})
+    ASSERT_EQ(::utimensat(AT_FDCWD, (tree() / name).c_str(), never, 0), 0);
+  tar_by_threads(tree(), {});
+  for (const char* name : {"d", "d/small", "d/other", "d/large"})
+    EXPECT_EQ(test::stat_of(tree() / name).st_atim.tv_sec, 1) << name;
+}
+
 TEST_F(Diff, EmptyTreeIsAnEmptyTar) {
   EXPECT_TRUE(tar_of(tree()) == std::string(1024, '\0'));
 }
