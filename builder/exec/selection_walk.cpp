@@ -51,6 +51,7 @@ std::vector<base::Xattr> xattrs_at(int directory, const std::string& name) {
 /// A directory of the walk and what was found in it.
 struct Listing {
   std::string_view source_path;
+  SelectedEntry* itself = nullptr;  // in the entries of the directory above; null at the top
   std::optional<SelectedEntries::Block> entries;  // in order; none before the directory was read
   std::vector<std::unique_ptr<Listing>> directories;  // of the directories in `entries`, in order
 };
@@ -127,6 +128,8 @@ class Walk {
         source_.root.open(source_path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
     const std::vector<std::string> names =
         base::list_directory(directory.get(), source_path.empty() ? "." : source_path);
+    if (listing.itself != nullptr && source_.root.owners() == base::Owners::real)
+      listing.itself->set_xattrs(base::xattrs_of(directory.get(), source_path));
     SelectedEntries::Block& entries = listing.entries.emplace(&arena);
     entries.reserve(names.size());
     for (const std::string& name : names) {
@@ -135,11 +138,10 @@ class Walk {
       entry.path = entry.source_path.substr(below_top_);
       if (!look_at(directory.get(), name, entry)) entries.pop_back();
     }
-    for (const SelectedEntry& entry : entries) {
-      if (!entry.status.is_directory()) continue;
-      listing.directories.push_back(std::make_unique<Listing>());
-      listing.directories.back()->source_path = entry.source_path;
-    }
+    for (SelectedEntry& entry : entries)
+      if (entry.status.is_directory())
+        listing.directories.push_back(
+            std::make_unique<Listing>(Listing{entry.source_path, &entry}));
   }
 
   /// False if there is nothing to select.
@@ -163,6 +165,7 @@ class Walk {
       entry.set_xattrs(source_.root.xattrs(entry.source_path));
       return true;
     }
+    if (entry.status.is_directory()) return true;  // asked for when it is open
     if (entry.status.is_file() && entry.recall_content(source_.memo)) return true;
     entry.set_xattrs(xattrs_at(directory, name));
     return true;
