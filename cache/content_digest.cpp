@@ -10,6 +10,8 @@
 namespace strake::cache {
 namespace {
 
+constexpr std::size_t kHashedTogether = 16 << 10;
+
 /// Other attributes are the business of the machine the files happen to be on (SELinux labels,
 /// overlay's own, ACLs of the checkout).
 bool counts(const base::Xattr& xattr) {
@@ -75,16 +77,21 @@ void ContentDigest::add(const SelectedFile& file, std::string_view shown_path) {
                           base::quoted(last_path_) + "; please report");
   empty_ = false;
   last_path_ = file.path;
-  line_.clear();
-  append_line(line_, file);
-  sha256_.update(line_);
+  append_line(lines_, file);
+  if (lines_.size() >= kHashedTogether) hash_lines();
   if (keep_ == Keep::manifest)
     manifest_.entries.push_back({std::string(shown_path.empty() ? file.path : shown_path),
                                  file.mode, file.uid, file.gid, content_mark(file),
                                  attribute_mark(file), file.size_bytes});
 }
 
+void ContentDigest::hash_lines() {
+  sha256_.update(lines_);
+  lines_.clear();
+}
+
 base::Digest ContentDigest::finish() {
+  hash_lines();
   empty_ = true;
   last_path_.clear();
   return sha256_.finish();

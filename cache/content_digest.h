@@ -45,11 +45,13 @@ class ContentDigest {
   FileManifest take_manifest() { return std::exchange(manifest_, {}); }
 
  private:
+  void hash_lines();
+
   Keep keep_;
   base::Sha256 sha256_;
   FileManifest manifest_;
   std::string last_path_;
-  std::string line_;  // kept between calls for its capacity
+  std::string lines_;  // not hashed yet
   bool empty_ = true;
 };
 
