@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "layers/base/error.h"
+#include "layers/base/per_thread.h"
 
 // A block becomes a member of its own, so that blocks can be compressed at the same time and by
 // different means. The choice looks at the block's bytes only. What the means are worth, in MB/s of
@@ -81,7 +82,8 @@ std::size_t deflate_well(std::span<const std::byte> block, int level, std::span<
     int level = -1;  // none yet
     std::unique_ptr<libdeflate_compressor, Free> state;
   };
-  thread_local Compressor compressor;
+  static base::PerThread<Compressor> compressors;
+  Compressor& compressor = compressors.get();
   if (compressor.level != level) {
     compressor = {level, nullptr};  // the old one goes first
     compressor.state.reset(libdeflate_alloc_compressor(level));
@@ -101,13 +103,13 @@ std::size_t deflate_fast(std::span<const std::byte> block, std::uint32_t level,
     isal_zstream stream;
     std::array<std::uint8_t, std::max(ISAL_DEF_LVL1_DEFAULT, ISAL_DEF_LVL2_DEFAULT)> level_buffer;
   };
-  // Not value-initialised: ISA-L sets up what it reads.
-  thread_local const std::unique_ptr<Work> work(new Work);
-  isal_zstream& stream = work->stream;
+  static base::PerThread<Work> works;
+  Work& work = works.get();  // not value-initialised: ISA-L sets up what it reads
+  isal_zstream& stream = work.stream;
   isal_deflate_init(&stream);
   stream.level = level;
-  stream.level_buf = work->level_buffer.data();
-  stream.level_buf_size = static_cast<std::uint32_t>(work->level_buffer.size());
+  stream.level_buf = work.level_buffer.data();
+  stream.level_buf_size = static_cast<std::uint32_t>(work.level_buffer.size());
   stream.end_of_stream = 1;
   stream.flush = NO_FLUSH;
   // ISA-L does not write through next_in; its interface is just not const.

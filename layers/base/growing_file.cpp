@@ -7,11 +7,18 @@
 namespace strake::base {
 
 void GrowingFile::grown_to(std::uint64_t size_bytes) {
+  std::vector<std::function<void()>> reached;
   {
     const std::lock_guard lock(mutex_);
     progress_.size_bytes = std::max(progress_.size_bytes, size_bytes);
+    std::erase_if(waiting_, [&](auto& waiting) {
+      if (waiting.first >= progress_.size_bytes) return false;
+      reached.push_back(std::move(waiting.second));
+      return true;
+    });
   }
   changed_.notify_all();
+  for (const auto& call : reached) call();
 }
 
 void GrowingFile::finish(std::uint64_t size_bytes, const Digest& digest) {
@@ -45,6 +52,17 @@ GrowingFile::Progress GrowingFile::wait_beyond(std::uint64_t offset,
   });
   if (!came) throw Error(ErrorCode::cancelled, "cancelled");
   return progress_;
+}
+
+void GrowingFile::when_beyond(std::uint64_t offset, std::function<void()> reached) const {
+  {
+    const std::lock_guard lock(mutex_);
+    if (progress_.size_bytes <= offset) {
+      if (progress_.state == State::growing) waiting_.emplace_back(offset, std::move(reached));
+      return;
+    }
+  }
+  reached();
 }
 
 std::size_t GrowingFile::read_at(std::uint64_t offset, std::span<std::byte> buffer) const {

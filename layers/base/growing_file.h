@@ -3,10 +3,13 @@
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <optional>
 #include <span>
 #include <stop_token>
+#include <utility>
+#include <vector>
 
 #include "layers/base/digest.h"
 #include "layers/base/fd.h"
@@ -47,6 +50,9 @@ class GrowingFile {
   /// Blocks until there are more than `offset` bytes, or the file has ended. Throws
   /// Error(cancelled).
   Progress wait_beyond(std::uint64_t offset, const std::stop_token& stop) const;
+  /// Calls `reached` when there are more than `offset` bytes: at once, or once on the writer's
+  /// thread, which it must not keep long. Never, if the file ends before.
+  void when_beyond(std::uint64_t offset, std::function<void()> reached) const;
   /// Reads what is there at `offset` now; 0 if nothing is. Throws Error(system).
   std::size_t read_at(std::uint64_t offset, std::span<std::byte> buffer) const;
 
@@ -55,6 +61,8 @@ class GrowingFile {
   mutable std::mutex mutex_;
   mutable std::condition_variable_any changed_;
   Progress progress_;
+  /// Who waits for how much, without a thread.
+  mutable std::vector<std::pair<std::uint64_t, std::function<void()>>> waiting_;
 };
 
 }  // namespace strake::base

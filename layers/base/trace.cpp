@@ -5,6 +5,8 @@
 #include <mutex>
 #include <utility>
 
+#include "layers/base/per_thread.h"
+
 // Each thread writes to a lane of its own; the lock of a lane is contended only when the recording
 // stops. An event is put into its lane when its span begins, so that its end needs no memory and an
 // unfinished span is seen too. A lane outlives its thread and goes to the next one of that name:
@@ -124,7 +126,7 @@ class LaneHolder {
 };
 
 thread_local const char* thread_name = "thread";
-thread_local LaneHolder thread_lane;
+PerThread<LaneHolder> thread_lanes;
 
 }  // namespace
 
@@ -133,7 +135,7 @@ void name_trace_thread(const char* name) noexcept {
 }
 
 void TraceSpan::begin(const char* name, std::string_view detail) {
-  Lane& lane = thread_lane.get(thread_name);
+  Lane& lane = thread_lanes.get().get(thread_name);
   OpenEvent open;
   open.event.name = name;
   open.event.detail = detail;

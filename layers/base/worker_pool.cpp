@@ -30,6 +30,15 @@ void WorkerPool::enqueue(std::function<void()> job) {
   wake_.notify_one();
 }
 
+void WorkerPool::start() {
+  const std::lock_guard lock(mutex_);
+  try {
+    while (threads_.size() < limit_) threads_.emplace_back([this] { work(); });
+  } catch (const std::system_error&) {
+    // Whoever submits work is told if there are none at all.
+  }
+}
+
 void WorkerPool::start_thread() {
   try {
     threads_.emplace_back([this] { work(); });

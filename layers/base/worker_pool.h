@@ -25,6 +25,10 @@ class WorkerPool {
 
   std::size_t size() const noexcept { return limit_; }
 
+  /// Starts all threads now. For who is about to do what keeps others from starting threads for a
+  /// while, as loading a library does.
+  void start();
+
   /// Runs `job` on a thread of the pool; the future has its result or its exception. Throws
   /// Error(system) if no thread at all can be started.
   template <typename Job>

@@ -44,6 +44,20 @@ TEST_F(GrowingFileTest, OnlyWhatTheWriterToldOfIsRead) {
   EXPECT_EQ(read(50), "");
 }
 
+TEST_F(GrowingFileTest, WhoWaitsForALargeFileIsCalledOnceWhenItIs) {
+  std::vector<std::string> calls;
+  file.when_beyond(4, [&] { calls.push_back("5"); });
+  file.when_beyond(9, [&] { calls.push_back("10"); });
+  append("four");
+  EXPECT_TRUE(calls.empty());
+  append(".");
+  EXPECT_EQ(calls, std::vector<std::string>{"5"});
+  file.when_beyond(4, [&] { calls.push_back("already"); });
+  file.finish(size_bytes, Digest::of("four."));
+  file.when_beyond(9, [&] { calls.push_back("never"); });
+  EXPECT_EQ(calls, (std::vector<std::string>{"5", "already"}));
+}
+
 TEST_F(GrowingFileTest, ReadersGetAllBytesWhileTheyAreWritten) {
   std::vector<std::string> seen(3);
   {

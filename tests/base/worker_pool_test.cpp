@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <filesystem>
+#include <iterator>
 #include <latch>
 #include <stdexcept>
 
@@ -27,6 +29,22 @@ TEST(WorkerPool, RunsAsManyJobsAtOnceAsItHasThreads) {
   std::vector<std::future<void>> jobs;
   for (int i = 0; i < 4; ++i) jobs.push_back(pool.submit([&] { all_started.arrive_and_wait(); }));
   for (auto& job : jobs) job.get();  // would hang with fewer threads
+}
+
+/// Threads of this process.
+std::ptrdiff_t threads() {
+  return std::distance(std::filesystem::directory_iterator("/proc/self/task"), {});
+}
+
+TEST(WorkerPool, StartsItsThreadsWithTheFirstWorkOrWhenTold) {
+  const auto before = threads();
+  WorkerPool pool(3);
+  EXPECT_EQ(threads(), before);
+  pool.start();
+  EXPECT_EQ(threads(), before + 3);
+  pool.start();
+  pool.submit([] {}).get();
+  EXPECT_EQ(threads(), before + 3);
 }
 
 TEST(WorkerPool, NeverRunsMoreJobsThanItHasThreads) {

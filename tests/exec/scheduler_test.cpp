@@ -49,6 +49,26 @@ TEST(Scheduler, ItemsThatAreAloneNeedNoThread) {
               testing::ElementsAre(std::this_thread::get_id(), std::this_thread::get_id()));
 }
 
+TEST(Scheduler, SaysWhenAllThatCouldBeStartedWas) {
+  std::stop_source stop;
+  std::atomic<int> started = 0;
+  std::latch all(3);  // two items, and the news of them
+  std::vector<int> seen;
+  run_schedule(
+      Inputs{{}, {}, {0, 1}}, 4, [](std::size_t) { return false; },
+      [&](std::size_t item) {
+        ++started;
+        if (item < 2) all.arrive_and_wait();
+      },
+      stop,
+      [&] {
+        if (seen.empty()) all.arrive_and_wait();  // would hang if an item had not been started
+        seen.push_back(started);
+      });
+  EXPECT_EQ(seen.front(), 2);
+  EXPECT_EQ(seen.back(), 2);  // before the last item, which is executed by this thread
+}
+
 TEST(Scheduler, NoMoreThanTheJobsRunAtOnce) {
   std::atomic<int> running = 0, most = 0;
   std::stop_source stop;
