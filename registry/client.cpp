@@ -195,6 +195,10 @@ Client::Client(HttpTransport& http, const Credentials& credentials, ClientOption
       transfers_(std::make_unique<Transfers>(options)) {}
 Client::~Client() = default;
 
+const TransferSizes& Client::sizes() const noexcept {
+  return transfers_->sizes;
+}
+
 void Client::ping(const std::string& host, std::stop_token stop) {
   const Call call{.repository = {host, ""}, .target = "/v2/"};
   const HttpResponse response = session_->send_with_retries(call, std::move(stop));

@@ -139,9 +139,14 @@ class Client {
 
   /// Succeeds if the registry answers and takes the user's credentials.
   void ping(const std::string& host, std::stop_token stop = {});
-  /// Throws Error(denied) unless blobs may be uploaded to `repository`: opens an upload and
-  /// cancels it.
-  void check_push_permission(const oci::Repository& repository, std::stop_token stop = {});
+  /// Throws Error(denied) unless blobs may be uploaded to `repository`: opens an upload, which is
+  /// for put_blob() or cancel_upload().
+  UploadSession check_push_permission(const oci::Repository& repository, std::stop_token stop = {});
+  /// Tells the registry that no blob comes. Throws nothing: it forgets uploads by itself some day.
+  void cancel_upload(const oci::Repository& repository, const UploadSession& session,
+                     std::stop_token stop = {}) noexcept;
+
+  const TransferSizes& sizes() const noexcept;
 
   /// Type, digest and size of what `reference` names now, without fetching it (HEAD, which
   /// registries do not count as a pull; GET where that does not tell). Throws Error(not_found).

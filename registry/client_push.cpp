@@ -50,14 +50,19 @@ Error stored_as_other(const std::string& what, const HttpResponse& response,
 
 }  // namespace
 
-void Client::check_push_permission(const oci::Repository& repository, std::stop_token stop) {
+UploadSession Client::check_push_permission(const oci::Repository& repository,
+                                            std::stop_token stop) {
   const Call call = open_upload(repository);
   const HttpResponse response = session_->send_with_retries(call, stop);
   if (response.status != 202) {
     throw push_error("cannot push to " + base::quoted(repository.str()), repository, response);
   }
-  const Url upload = session_->upload_url(repository, response, call.target, stop);
-  cancel_upload(*session_, repository, upload, std::move(stop));
+  return {session_->upload_url(repository, response, call.target, std::move(stop)).str()};
+}
+
+void Client::cancel_upload(const oci::Repository& repository, const UploadSession& session,
+                           std::stop_token stop) noexcept {
+  registry::cancel_upload(*session_, repository, parse_url(session.location), std::move(stop));
 }
 
 MountResult Client::mount_blob(const oci::Repository& to, const oci::Repository& from,

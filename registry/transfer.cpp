@@ -110,19 +110,21 @@ void fetch_one(Client& client, const oci::Repository& from, const BlobFetch& fet
 void push_image(Client& client, BlobUploader& uploader, std::vector<BlobUpload> blobs,
                 std::span<const DocumentPush> children, const DocumentPush& root,
                 std::span<const std::string> tags, std::stop_token stop) {
-  // Every blob must be on the server before a manifest names it …
   for (BlobUpload& blob : blobs) uploader.enqueue(std::move(blob));
-  uploader.wait_all();
   const oci::Repository& to = uploader.repository();
   const auto put = [&](const DocumentPush& document, std::optional<std::string> tag,
                        const std::stop_token& token) {
     client.put_manifest({to, std::move(tag), document.descriptor.digest}, document.bytes,
                         document.descriptor.media_type, token, [&] { uploader.upload_unsent(); });
   };
+  do_at_once(children.size(), kManifestsAtOnce, stop,
+             [&](std::size_t i, const std::stop_token& token) {
+               // Every blob must be on the server before a manifest names it …
+               uploader.wait_for(children[i].blobs);
+               put(children[i], std::nullopt, token);
+             });
   // … and every manifest before an index does.
-  do_at_once(
-      children.size(), kManifestsAtOnce, stop,
-      [&](std::size_t i, const std::stop_token& token) { put(children[i], std::nullopt, token); });
+  uploader.wait_all();
   if (tags.empty()) put(root, std::nullopt, stop);
   for (const std::string& tag : tags) put(root, tag, stop);
 }

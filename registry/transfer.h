@@ -47,11 +47,15 @@ struct BlobUpload {
   std::vector<oci::Repository> mount_from = {};
   /// As BlobBytes::open_file.
   std::function<base::FileDescriptor()> open_file = {};
+  /// Made just now, so that hardly anybody has it: a small one is sent without asking first, which
+  /// would cost as much.
+  bool is_new = false;
 };
 
-/// Brings blobs to one repository in the background, each at most once: looks first, then mounts,
-/// then uploads. Threads start with the first blob. For pushing finished layers while later steps
-/// still run. Thread-safe.
+/// Brings blobs to one repository in the background, each at most once: looks whether it is there,
+/// then mounts, then uploads. A mount goes first where another repository is known to have the blob
+/// and this one is not: its answer is the same if the blob is there already. Threads start with the
+/// first blob. For pushing finished layers while later steps still run. Thread-safe.
 class BlobUploader {
  public:
   BlobUploader(Client& client, oci::Repository to, TransferOptions options = {});
@@ -62,17 +66,24 @@ class BlobUploader {
 
   const oci::Repository& repository() const noexcept;
 
+  /// Client::check_push_permission(). The upload that it opens is used for the first blob that
+  /// needs one soon, which waits for that; else it is cancelled at the end.
+  void check_permission(std::stop_token stop);
+
   /// Returns at once. A digest that was enqueued before is ignored, and so is everything after the
   /// first error.
   void enqueue(BlobUpload upload);
 
-  /// Begins to upload a blob that is still being made. Returns at once; only a few are sent in this
-  /// way at a time, others are left to enqueue(), which is to be called for each blob when it is
-  /// finished (GrowingFile::finish() before): what arrived already is not sent again.
+  /// Uploads a blob that is still being made, as soon as there is enough of it. Returns at once;
+  /// only a few are sent in this way at a time, others are left to enqueue(), which is to be called
+  /// for each blob when it is finished (GrowingFile::finish() before): what arrived already is not
+  /// sent again.
   void stream(std::shared_ptr<const base::GrowingFile> blob);
 
   /// Blocks until all blobs enqueued so far are there; throws the first error, again each time.
   void wait_all();
+  /// The same for some of them.
+  void wait_for(std::span<const base::Digest> blobs);
 
   /// After wait_all(): uploads those blobs after all that the registry said it had, or had mounted,
   /// and waits for them. For a registry that then does not know a blob.
@@ -80,18 +91,20 @@ class BlobUploader {
 
  private:
   struct State;
-  std::unique_ptr<State> state_;
+  std::shared_ptr<State> state_;  // shared with blobs that are not worth a thread yet
 };
 
 /// A manifest or index with the exact bytes to store.
 struct DocumentPush {
   oci::Descriptor descriptor;
   std::string bytes;
+  std::vector<base::Digest> blobs = {};  // that it names; they are enqueued
 };
 
-/// Pushes an image: blobs (those of `uploader` and `blobs`), then `children` by digest, in no
-/// order, then `root` under each of `tags` (by digest if there are none): no name ever points at
-/// content that is not there. A multi-platform image's manifests are children, its index the root.
+/// Pushes an image: blobs (those of `uploader` and `blobs`), each of `children` by digest when its
+/// blobs are there, then `root` under each of `tags` (by digest if there are none): no name ever
+/// points at content that is not there. A multi-platform image's manifests are children, its index
+/// the root.
 void push_image(Client& client, BlobUploader& uploader, std::vector<BlobUpload> blobs,
                 std::span<const DocumentPush> children, const DocumentPush& root,
                 std::span<const std::string> tags, std::stop_token stop = {});

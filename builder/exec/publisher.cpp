@@ -74,10 +74,7 @@ void Publisher::check_permissions(std::stop_token stop) {
 void Publisher::check_permissions_meanwhile(std::function<void()> refused) {
   const std::lock_guard lock(mutex_);
   if (permission_check_.joinable()) return;
-  // The first request loads libcurl, and while a library is loaded no thread can start: those that
-  // the step needs do so now.
-  base::WorkerPool::shared().start();
-  start_workers(kWorkers);
+  start();
   permission_check_ = std::jthread([this, refused = std::move(refused)](std::stop_token end) {
     std::stop_source stop;
     const std::stop_callback ends(end, [&] { stop.request_stop(); });
@@ -118,13 +115,14 @@ void Publisher::add(const base::DiffId& layer) {
   if (std::find(seen_.begin(), seen_.end(), layer) != seen_.end()) return;
   seen_.push_back(layer);
   queue_.push_back(layer);
-  start_workers(std::min(kWorkers, busy_ + queue_.size()));
   changed_.notify_all();
 }
 
-/// Until there are `count`. The mutex is held.
-void Publisher::start_workers(std::size_t count) {
-  while (workers_.size() < count)
+/// Lets the layers out that were added so far. The mutex is held.
+void Publisher::start() {
+  if (!workers_.empty()) return;
+  base::WorkerPool::shared().start();
+  while (workers_.size() < kWorkers)
     workers_.emplace_back([this](std::stop_token stop) { work(std::move(stop)); });
 }
 
@@ -160,6 +158,7 @@ void Publisher::publish(const base::DiffId& layer) {
 
 void Publisher::wait_until_idle() {
   std::unique_lock lock(mutex_);
+  if (!queue_.empty()) start();
   changed_.wait(lock, [this] { return error_ != nullptr || (queue_.empty() && busy_ == 0); });
   if (error_ != nullptr) std::rethrow_exception(error_);
 }

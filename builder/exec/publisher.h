@@ -48,7 +48,9 @@ class Publisher {
   /// The blob of a layer that is about to be sealed, and will be given to add() then. Thread-safe.
   std::unique_ptr<LayerBlobBuilder> start_blob();
 
-  /// Returns at once. Layers that were given before are ignored. Thread-safe.
+  /// Returns at once. Layers that were given before are ignored. None is looked at before the
+  /// permissions are asked for, or finish(): the first request loads libcurl, and while a library is
+  /// loaded no thread can start, so those that the steps need are to be there. Thread-safe.
   void add(const base::DiffId& layer);
 
   /// Uploads what is missing of the images, then their manifests by digest, then the root of
@@ -61,7 +63,7 @@ class Publisher {
   using Registry = std::vector<std::unique_ptr<registry::BlobUploader>>;
 
   void check_permissions(std::stop_token stop);
-  void start_workers(std::size_t count);
+  void start();
   void work(std::stop_token stop);
   void publish(const base::DiffId& layer);
   void stream(LayerBlobBuilder& blob);

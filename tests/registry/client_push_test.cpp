@@ -156,8 +156,15 @@ TEST_F(ClientPush, RefusedMountIsNoError) {
   }
 }
 
-TEST_F(ClientPush, PermissionCheckCancelsItsUpload) {
-  client().check_push_permission(repository_);
+TEST_F(ClientPush, PermissionCheckOpensAnUploadToUseOrToCancel) {
+  client().put_blob(repository_, blob_of("bytes"), opener("bytes"),
+                    client().check_push_permission(repository_));
+  EXPECT_TRUE(registry_.has_blob("team/app", base::Digest::of("bytes")));
+  EXPECT_EQ(http_.count("POST"), 1u);
+}
+
+TEST_F(ClientPush, PermissionCheckIsAnUploadThatIsRefused) {
+  client().cancel_upload(repository_, client().check_push_permission(repository_));
   EXPECT_THAT(http_.lines(),
               ElementsAre("POST https://reg.example.com/v2/team/app/blobs/uploads/",
                           "DELETE https://reg.example.com/v2/team/app/blobs/uploads/1?_state=s"));

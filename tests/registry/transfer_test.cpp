@@ -68,6 +68,134 @@ TEST_F(Transfer, ImageIsPushedBlobsFirstTagLast) {
   EXPECT_THAT(lines[lines.size() - 2], ::testing::EndsWith("/manifests/1.0"));
 }
 
+TEST_F(Transfer, ManifestsDoNotWaitForTheBlobsOfOthers) {
+  const std::string first = testing::manifest_json("config 1"),
+                    second = testing::manifest_json("config 2");
+  const auto child = [](const std::string& bytes, const char* config) {
+    return DocumentPush{{kManifestType, base::Digest::of(bytes), bytes.size()},
+                        bytes,
+                        {base::Digest::of(config), base::Digest::of("layer")}};
+  };
+  const std::vector<DocumentPush> children{child(first, "config 1"), child(second, "config 2")};
+  // The second platform's config is taken when the first one's manifest is there.
+  std::atomic<bool> first_is_there = false, came_first = false;
+  before_ = [&](const ServerRequest& request) {
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    if (request.method == "PUT" && request.body == "config 2") {
+      while (!first_is_there && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
+      came_first = first_is_there.load();
+    }
+    if (request.body == first) first_is_there = true;
+    return ServerResponse{.status = 0};
+  };
+  BlobUploader uploader(client(), repository_);
+  push_image(client(), uploader, {upload("layer"), upload("config 1"), upload("config 2")},
+             children, {{kManifestType, base::Digest::of(first), first.size()}, first},
+             std::vector<std::string>{"1.0"});
+  EXPECT_TRUE(came_first);
+  EXPECT_EQ(registry_.manifest("team/app", base::Digest::of(second).str()), second);
+  EXPECT_THAT(http_.lines().back(), ::testing::EndsWith("/manifests/1.0"));
+}
+
+TEST_F(Transfer, TheUploadOfThePermissionCheckTakesTheFirstBlobThatNeedsOne) {
+  registry_.add_blob("team/app", "there");
+  {
+    BlobUploader uploader(client(), repository_);
+    uploader.check_permission({});
+    for (const char* bytes : {"there", "one", "two"}) uploader.enqueue(upload(bytes));
+    uploader.wait_all();
+  }
+  EXPECT_TRUE(registry_.has_blob("team/app", base::Digest::of("one")));
+  EXPECT_TRUE(registry_.has_blob("team/app", base::Digest::of("two")));
+  EXPECT_EQ(http_.count("POST"), 2u);
+  EXPECT_EQ(http_.count("DELETE"), 0u);
+}
+
+TEST_F(Transfer, TheFirstBlobWaitsForThePermissionCheck) {
+  std::atomic<bool> asked = false, may_answer = false;
+  before_ = [&](const ServerRequest& request) {
+    if (request.method == "POST" && !asked.exchange(true))
+      while (!may_answer) std::this_thread::yield();
+    return ServerResponse{.status = 0};
+  };
+  BlobUploader uploader(client(), repository_);
+  std::jthread check([&] { uploader.check_permission({}); });
+  while (!asked) std::this_thread::yield();
+  BlobUpload blob = upload("one");
+  blob.is_new = true;
+  uploader.enqueue(std::move(blob));
+  std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  may_answer = true;
+  uploader.wait_all();
+  EXPECT_EQ(http_.count("POST"), 1u);
+}
+
+TEST_F(Transfer, AnUploadThatNoBlobNeedsIsCancelledAtTheEnd) {
+  {
+    BlobUploader uploader(client(), repository_);
+    uploader.check_permission({});
+    EXPECT_EQ(http_.count("DELETE"), 0u);
+  }
+  EXPECT_EQ(http_.count("DELETE"), 1u);
+  EXPECT_FALSE(registry_.unfinished("1"));
+}
+
+TEST_F(Transfer, AnUploadThatTheRegistryForgotIsOpenedAgain) {
+  BlobUploader uploader(client(), repository_);
+  uploader.check_permission({});
+  registry_.forget_uploads();
+  uploader.enqueue(upload("one"));
+  uploader.wait_all();
+  EXPECT_TRUE(registry_.has_blob("team/app", base::Digest::of("one")));
+}
+
+TEST_F(Transfer, ARefusedPermissionCheckLeavesNothing) {
+  before_ = [](const ServerRequest& request) {
+    return ServerResponse{.status = request.method == "POST" ? 403 : 0};
+  };
+  {
+    BlobUploader uploader(client(), repository_);
+    EXPECT_EQ(code_of([&] { uploader.check_permission({}); }), ErrorCode::denied);
+    uploader.enqueue(upload("one"));
+    EXPECT_EQ(code_of([&] { uploader.wait_all(); }), ErrorCode::denied);
+  }
+  EXPECT_EQ(http_.count("DELETE"), 0u);
+}
+
+TEST_F(Transfer, SmallNewBlobsAreSentWithoutAsking) {
+  BlobUploader uploader(client(), repository_);
+  for (const std::size_t size : {100u, 300u << 10}) {
+    BlobUpload blob = upload(std::string(size, 'x'));
+    blob.is_new = true;
+    uploader.enqueue(std::move(blob));
+  }
+  uploader.wait_all();
+  EXPECT_EQ(http_.count("HEAD"), 1u);  // for the large one
+  EXPECT_EQ(http_.count("PUT"), 2u);
+}
+
+TEST_F(Transfer, NewBlobsThatAnotherRepositoryHasAreMounted) {
+  registry_.add_blob("base/image", "based");
+  BlobUpload blob = upload("based", {{kHost, "base/image"}});
+  blob.is_new = true;
+  BlobUploader uploader(client(), repository_);
+  uploader.enqueue(std::move(blob));
+  uploader.wait_all();
+  EXPECT_EQ(opened_, 0);
+  EXPECT_EQ(http_.requests().size(), 1u);
+}
+
+TEST_F(Transfer, BlobsThatAreThereAreNotSentWhenMountsAreRefused) {
+  registry_.add_blob("team/app", "based");
+  registry_.refuse_mounts = true;
+  BlobUploader uploader(client(), repository_, recording());
+  uploader.enqueue(upload("based", {{kHost, "base/image"}}));
+  uploader.wait_all();
+  EXPECT_EQ(opened_, 0);
+  EXPECT_THAT(states_[base::Digest::of("based")], ElementsAre(TransferState::exists));
+  EXPECT_EQ(http_.count("DELETE"), 1u);  // what the mount opened
+}
+
 TEST_F(Transfer, BlobsThatAreThereAreNotOpened) {
   registry_.add_blob("team/app", "there");
   BlobUploader uploader(client(), repository_, recording());
