@@ -19,6 +19,7 @@
 #include "layers/base/log.h"
 #include "layers/base/piece_source.h"
 #include "layers/base/rooted_directory.h"
+#include "layers/base/worker_pool.h"
 #include "layers/layer_record.h"
 #include "layers/snapshot/apply.h"
 #include "layers/snapshot/diff.h"
@@ -85,7 +86,8 @@ UnpackedTar unpack_into(int directory, base::ByteSource& tar, XattrNamespace xat
   UnpackedTar unpacked;
   {
     base::ReadAhead ahead(tar, "inflate", [&](auto bytes) { hash.write(bytes); });
-    unpacked.applied = apply_layer(ahead, directory, {.xattrs = xattrs});
+    unpacked.applied =
+        apply_layer(ahead, directory, {.xattrs = xattrs, .helpers = &base::WorkerPool::shared()});
   }
   unpacked.size_bytes = hash.size_bytes();
   unpacked.digest = hash.finish();
@@ -174,7 +176,9 @@ oci::Layer LayerStore::adopt(base::TempDirectory&& work, const SealOptions& opti
   base::HashingSink hash(options.also);
   ParallelTarWriter tar(hash);
   write_tree_as_tar(tree.get(), tar,
-                    {.xattrs = store_->xattr_namespace(), .clamp_mtime = options.clamp_mtime});
+                    {.xattrs = store_->xattr_namespace(),
+                     .clamp_mtime = options.clamp_mtime,
+                     .below = options.below});
   tar.finish();
   normalise_root(tree.get());
   return keep(work, {{hash.finish()}, hash.size_bytes()}, LayerForm::tree);

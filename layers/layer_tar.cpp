@@ -40,7 +40,8 @@ fs::path LayerStore::tar_path(const DiffId& layer) const {
 bool LayerStore::has_tar(const DiffId& layer) const {
   const std::optional<LayerRecord> record = read_layer_record(directory_of(layer));
   struct ::stat status;
-  return record && record->tar && record->tar->is_trusted() && ::lstat(tar_path(layer).c_str(), &status) == 0 &&
+  return record && record->tar && record->tar->is_trusted() &&
+         ::lstat(tar_path(layer).c_str(), &status) == 0 &&
          static_cast<std::uint64_t>(status.st_size) == record->tar_size_bytes;
 }
 

@@ -26,6 +26,8 @@
 #include "layers/archive/tar_reader.h"
 #include "layers/base/error.h"
 #include "layers/snapshot/layer_directories.h"
+#include "layers/snapshot/path_filter.h"
+#include "layers/snapshot/small_files.h"
 #include "layers/snapshot/whiteout.h"
 
 namespace strake::layers {
@@ -43,17 +45,18 @@ class LayerUnpacker {
         root_(root),
         maker_(options.xattrs, options.overlay_form),
         directories_(root, maker_, options.overlay_form,
-                     [this](std::string_view path) { note(path); }) {}
+                     {.made = [this](std::string_view path) { note(path); },
+                      .settle = [this](std::string_view path) { return settle(path); }}) {
+    if (options.helpers != nullptr) beside_.emplace(maker_, *options.helpers);
+  }
 
   ApplyResult unpack(TarReader& reader) {
-    while (std::optional<TarEntry> entry = reader.next()) {
-      ++result_.entries;
-      try {
-        add(*entry, reader);
-      } catch (Error& error) {
-        error.add_context("unpacking " + base::quoted(entry->path));
-        throw;
-      }
+    try {
+      add_all(reader);
+    } catch (...) {
+      // What is made by others came before it in the tar, and so its error comes first.
+      if (beside_ && !beside_->small_files.failed()) beside_->small_files.settle();
+      throw;
     }
     directories_.finish();
     // The digest of a layer covers what stands behind the archive's end too.
@@ -66,7 +69,20 @@ class LayerUnpacker {
   using Directory = LayerDirectories::Directory;
   using Missing = LayerDirectories::Missing;
 
+  /// What is made by other threads while this one goes on. Only names that nothing had are made
+  /// there; what is done with a name that the tar had before, and whatever could find one, waits
+  /// until all is made.
+  struct Beside {
+    Beside(const NodeMaker& maker, base::WorkerPool& pool) : small_files(maker, pool) {}
+    PathFilter names;  // of all that was made or will be, without symlinks
+    SmallFiles small_files;
+  };
+
+  void add_all(TarReader& reader);
   void add(TarEntry& entry, TarReader& reader);
+  bool make_beside(TarEntry& entry, const Directory& parent, const std::string& name,
+                   TarReader& reader);
+  void await_others();
   void add_root(const TarEntry& entry);
   void add_file(const TarEntry& entry, const Directory& parent, const std::string& name,
                 TarReader& content);
@@ -77,6 +93,7 @@ class LayerUnpacker {
   void add_opaque_mark(std::string_view directory, struct timespec mtime);
   void remove_lower(const std::string& path);
   void note(std::string_view path);
+  bool settle(std::string_view path);
 
   const ApplyOptions& options_;
   int root_;
@@ -84,6 +101,7 @@ class LayerUnpacker {
   LayerDirectories directories_;
   /// What this layer brought; kept only where whiteouts remove things at once.
   std::unordered_set<std::string> made_;
+  std::optional<Beside> beside_;
   ApplyResult result_;
 };
 
@@ -96,6 +114,20 @@ void refuse_whiteout_directories(std::string_view directory) {
                   base::quoted(name) + " names a whiteout, and so can have nothing below it");
     directory = above;
   }
+}
+
+void LayerUnpacker::add_all(TarReader& reader) {
+  while (std::optional<TarEntry> entry = reader.next()) {
+    ++result_.entries;
+    try {
+      add(*entry, reader);
+    } catch (Error& error) {
+      if (!beside_ || !beside_->small_files.failed())
+        error.add_context("unpacking " + base::quoted(entry->path));
+      throw;
+    }
+  }
+  await_others();
 }
 
 void LayerUnpacker::add(TarEntry& entry, TarReader& reader) {
@@ -127,6 +159,7 @@ void LayerUnpacker::add(TarEntry& entry, TarReader& reader) {
   }
 
   const Directory parent = *directories_.find(directory, Missing::make, entry.mtime);
+  if (beside_ && make_beside(entry, parent, name, reader)) return;
   switch (entry.type) {
     case EntryType::file:
       add_file(entry, parent, name, reader);
@@ -147,8 +180,31 @@ void LayerUnpacker::add(TarEntry& entry, TarReader& reader) {
   note(join_path(parent.path, name));
 }
 
+/// Whether others make the entry. If not, what has to be made before it is made.
+bool LayerUnpacker::make_beside(TarEntry& entry, const Directory& parent, const std::string& name,
+                                TarReader& reader) {
+  const bool is_new = !beside_->names.add(join_path(parent.path, name));
+  if (!is_new || entry.type == EntryType::hardlink) await_others();
+  if (!is_new || !SmallFiles::takes(entry)) return false;
+  result_.content_bytes += entry.size_bytes;
+  beside_->small_files.add(std::move(entry), name, parent.opened, reader);
+  return true;
+}
+
+void LayerUnpacker::await_others() {
+  if (beside_) beside_->small_files.settle();
+}
+
+/// Waits for what is under way if `path` may be among it; whether it did.
+bool LayerUnpacker::settle(std::string_view path) {
+  if (!beside_ || beside_->small_files.settled() || !beside_->names.may_have(path)) return false;
+  await_others();
+  return true;
+}
+
 /// A path of this layer, and so are the directories it is in, whether they were there or not.
 void LayerUnpacker::note(std::string_view path) {
+  if (beside_) beside_->names.add(path);
   if (options_.overlay_form) return;
   while (!path.empty() && made_.emplace(path).second) path = split_path(path).first;
 }
@@ -162,11 +218,11 @@ void LayerUnpacker::add_root(const TarEntry& entry) {
 
 void LayerUnpacker::add_file(const TarEntry& entry, const Directory& parent,
                              const std::string& name, TarReader& content) {
-  FileDescriptor file = maker_.create_file(parent.fd, name, entry);
+  FileDescriptor file = maker_.create_file(parent.fd(), name, entry);
   if (!file && errno == EEXIST) {
     // Never opened for writing: it may be a hard link to another file.
     directories_.clear(parent, name);
-    file = maker_.create_file(parent.fd, name, entry);
+    file = maker_.create_file(parent.fd(), name, entry);
   }
   if (!file) throw system_error(errno, "create", entry.path);
   for (auto piece = content.next_data(); !piece.empty(); piece = content.next_data())
@@ -178,24 +234,26 @@ void LayerUnpacker::add_file(const TarEntry& entry, const Directory& parent,
 void LayerUnpacker::add_directory(const TarEntry& entry, const Directory& parent,
                                   const std::string& name) {
   bool replaces = false;
-  int error = maker_.create_other(parent.fd, name, entry);
+  bool has_mode = false;
+  int error = maker_.create_directory(parent.fd(), name, entry, has_mode);
   if (error == EEXIST) {
     struct ::stat status;
-    if (::fstatat(parent.fd, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
+    if (::fstatat(parent.fd(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
       throw system_error(errno, "look at", entry.path);
     error = 0;
     if (!S_ISDIR(status.st_mode)) {
       directories_.clear(parent, name);
       replaces = true;
-      error = maker_.create_other(parent.fd, name, entry);
+      error = maker_.create_directory(parent.fd(), name, entry, has_mode);
     }
   }
   if (error != 0) throw system_error(error, "create directory", entry.path);
   const std::string path = join_path(parent.path, name);
+  directories_.defer(path, entry.mode, entry.mtime, has_mode);
+  if (has_mode && !replaces) return;  // opened when something is to be made in it
   const Directory directory = *directories_.find(path, Missing::tell);
-  maker_.set_directory_metadata(directory.fd, entry);
-  if (replaces && options_.overlay_form) maker_.make_opaque(directory.fd, path);
-  directories_.defer(path, entry.mode, entry.mtime);
+  maker_.set_directory_metadata(directory.fd(), entry);
+  if (replaces && options_.overlay_form) maker_.make_opaque(directory.fd(), path);
 }
 
 void LayerUnpacker::add_hard_link(const TarEntry& entry, const Directory& parent,
@@ -205,44 +263,43 @@ void LayerUnpacker::add_hard_link(const TarEntry& entry, const Directory& parent
       "the hard link's target " + base::quoted(entry.link_target) + " is not a file of this layer");
   const auto [directory, target_name] = split_path(entry.link_target);
   const std::string target(target_name);
-  // Looking for the target may close the parent that the caller found.
-  const FileDescriptor into(::openat(parent.fd, ".", O_PATH | O_DIRECTORY | O_CLOEXEC));
-  if (!into) throw system_error(errno, "open directory", parent.path);
   const std::optional<Directory> from = directories_.find(directory, Missing::tell);
   struct ::stat status;
-  if (!from || ::fstatat(from->fd, target.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
+  if (!from || ::fstatat(from->fd(), target.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
     throw refused;
-  if (S_ISDIR(status.st_mode) || is_whiteout(from->fd, target.c_str(), status)) throw refused;
+  if (S_ISDIR(status.st_mode) || is_whiteout(from->fd(), target.c_str(), status)) throw refused;
   if (!options_.overlay_form && !made_.contains(join_path(from->path, target))) throw refused;
   if (from->path == parent.path && target == name) throw refused;
 
-  const auto link = [&] { return ::linkat(from->fd, target.c_str(), into.get(), name.c_str(), 0); };
+  const auto link = [&] {
+    return ::linkat(from->fd(), target.c_str(), parent.fd(), name.c_str(), 0);
+  };
   int result = link();
   if (result != 0 && errno == EEXIST) {
     struct ::stat present;
-    if (::fstatat(into.get(), name.c_str(), &present, AT_SYMLINK_NOFOLLOW) == 0 &&
+    if (::fstatat(parent.fd(), name.c_str(), &present, AT_SYMLINK_NOFOLLOW) == 0 &&
         present.st_ino == status.st_ino && present.st_dev == status.st_dev)
       return;
     if (from->path == join_path(parent.path, name) ||
         from->path.starts_with(join_path(parent.path, name) + "/"))
       throw refused;  // it would take the place of a directory its own target is in
-    directories_.clear({into.get(), parent.path}, name);
+    directories_.clear(parent, name);
     result = link();
   }
   if (result != 0) throw system_error(errno, "create hard link", entry.path);
   // Every name's header describes the one inode; the last one stands, as with docker.
-  if (S_ISREG(status.st_mode)) maker_.set_link_metadata(into.get(), name, entry);
+  if (S_ISREG(status.st_mode)) maker_.set_link_metadata(parent.fd(), name, entry);
 }
 
 void LayerUnpacker::add_other(const TarEntry& entry, const Directory& parent,
                               const std::string& name) {
-  int error = maker_.create_other(parent.fd, name, entry);
+  int error = maker_.create_other(parent.fd(), name, entry);
   if (error == EEXIST) {
     directories_.clear(parent, name);
-    error = maker_.create_other(parent.fd, name, entry);
+    error = maker_.create_other(parent.fd(), name, entry);
   }
   if (error != 0) throw system_error(error, "create", entry.path);
-  maker_.set_other_metadata(parent.fd, name, entry);
+  maker_.set_other_metadata(parent.fd(), name, entry);
 }
 
 void LayerUnpacker::add_whiteout(std::string_view directory, const std::string& target,
@@ -253,15 +310,16 @@ void LayerUnpacker::add_whiteout(std::string_view directory, const std::string& 
     return;
   }
   const Directory parent = *directories_.find(directory, Missing::make, mtime);
-  const int error = create_whiteout(parent.fd, target);
+  if (beside_ && beside_->names.add(join_path(parent.path, target))) await_others();
+  const int error = create_whiteout(parent.fd(), target);
   if (error == 0) return;
   if (error != EEXIST) throw system_error(error, "create whiteout", target);
   struct ::stat status;
-  if (::fstatat(parent.fd, target.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
+  if (::fstatat(parent.fd(), target.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0)
     throw system_error(errno, "look at", target);
   if (!S_ISDIR(status.st_mode)) return;
   const std::string path = join_path(parent.path, target);
-  maker_.make_opaque(directories_.find(path, Missing::tell)->fd, path);
+  maker_.make_opaque(directories_.find(path, Missing::tell)->fd(), path);
 }
 
 void LayerUnpacker::add_opaque_mark(std::string_view directory, struct timespec mtime) {
@@ -271,10 +329,10 @@ void LayerUnpacker::add_opaque_mark(std::string_view directory, struct timespec 
   if (found->path != directory)
     throw Error(ErrorCode::corrupt, base::quoted(directory) + " is reached through a symlink");
   if (options_.overlay_form) {
-    maker_.make_opaque(found->fd, found->path);
+    maker_.make_opaque(found->fd(), found->path);
     return;
   }
-  for (const std::string& name : base::list_directory(found->fd, found->path))
+  for (const std::string& name : base::list_directory(found->fd(), found->path))
     remove_lower(join_path(directory, name));
 }
 
@@ -291,7 +349,7 @@ void LayerUnpacker::remove_lower(const std::string& path) {
     const auto [directory, name] = split_path(next);
     const std::optional<Directory> parent = directories_.find(directory, Missing::tell);
     if (!parent) continue;
-    const FileDescriptor below(::openat(parent->fd, std::string(name).c_str(),
+    const FileDescriptor below(::openat(parent->fd(), std::string(name).c_str(),
                                         O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!below) continue;
     for (const std::string& child : base::list_directory(below.get(), next))

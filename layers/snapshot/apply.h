@@ -6,6 +6,7 @@
 #include "layers/archive/limits.h"
 #include "layers/base/piece_source.h"
 #include "layers/base/stream.h"
+#include "layers/base/worker_pool.h"
 #include "layers/snapshot/xattr_policy.h"
 
 namespace strake::layers {
@@ -21,6 +22,9 @@ struct ApplyOptions {
   };
   std::optional<Owner> owner = std::nullopt;
   Limits limits = {};
+  /// Threads that make files beside the calling one. To be given only with overlay_form, and if
+  /// `root` is empty.
+  base::WorkerPool* helpers = nullptr;
 };
 
 struct ApplyResult {

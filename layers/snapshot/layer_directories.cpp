@@ -48,12 +48,11 @@ std::pair<std::string_view, std::string_view> split_path(std::string_view path) 
   return {path.substr(0, slash), path.substr(slash + 1)};
 }
 
-LayerDirectories::LayerDirectories(int root, NodeMaker& maker, bool overlay_form,
-                                   std::function<void(std::string_view)> made)
-    : root_(root),
+LayerDirectories::LayerDirectories(int root, NodeMaker& maker, bool overlay_form, Hooks hooks)
+    : root_(std::make_shared<const FileDescriptor>(duplicate(root))),
       maker_(maker),
       overlay_form_(overlay_form),
-      made_(std::move(made)),
+      hooks_(std::move(hooks)),
       rooted_(duplicate(root)) {}
 
 auto LayerDirectories::cached(std::string_view path) -> const Open* {
@@ -63,10 +62,9 @@ auto LayerDirectories::cached(std::string_view path) -> const Open* {
   return &open_.front();
 }
 
-int LayerDirectories::remember(std::string path, FileDescriptor fd) {
+void LayerDirectories::remember(std::string path, FileDescriptor fd) {
   if (open_.size() >= kOpenDirectories) open_.pop_back();
-  open_.push_front({std::move(path), std::move(fd)});
-  return open_.front().fd.get();
+  open_.push_front({std::move(path), std::make_shared<const FileDescriptor>(std::move(fd))});
 }
 
 void LayerDirectories::forget(std::string_view path) {
@@ -84,13 +82,15 @@ FileDescriptor LayerDirectories::make_child(int parent, const std::string& name,
   TarEntry entry;
   entry.path = path;
   entry.type = EntryType::directory;
-  if (const int error = maker_.create_other(parent, name, entry); error != 0)
+  entry.mode = kImplicitMode;
+  bool has_mode = false;
+  if (const int error = maker_.create_directory(parent, name, entry, has_mode); error != 0)
     throw system_error(error, "create directory", path);
   FileDescriptor directory = open_child(parent, name);
   if (!directory) throw system_error(errno, "open directory", path);
   maker_.set_directory_metadata(directory.get(), entry);
-  defer(path, kImplicitMode, mtime);
-  made_(path);
+  defer(path, kImplicitMode, mtime, has_mode);
+  hooks_.made(path);
   return directory;
 }
 
@@ -100,7 +100,7 @@ auto LayerDirectories::find(std::string_view wanted, Missing missing, struct tim
   int links = 0;
   // Start at the deepest directory that is open, and go down from there.
   std::size_t done = path.size();
-  int current = root_;
+  std::shared_ptr<const FileDescriptor> opened;
   const auto start = [&] {
     done = path.size();
     const Open* open = nullptr;
@@ -108,7 +108,7 @@ auto LayerDirectories::find(std::string_view wanted, Missing missing, struct tim
       const std::size_t slash = path.rfind('/', done - 1);
       done = slash == std::string::npos ? 0 : slash;
     }
-    current = open != nullptr ? open->fd.get() : root_;
+    opened = open != nullptr ? open->fd : root_;
   };
   start();
   while (done < path.size()) {
@@ -117,8 +117,10 @@ auto LayerDirectories::find(std::string_view wanted, Missing missing, struct tim
     const std::string name = path.substr(begin, end - begin);
     std::string child = path.substr(0, end);
 
+    const int current = opened->get();
     FileDescriptor directory = open_child(current, name);
     if (!directory && errno == ENOENT) {
+      if (hooks_.settle(child)) continue;
       if (missing == Missing::tell) return std::nullopt;
       directory = make_child(current, name, child, mtime);
     } else if (!directory && errno == ENOTDIR) {
@@ -127,6 +129,7 @@ auto LayerDirectories::find(std::string_view wanted, Missing missing, struct tim
         throw system_error(errno, "look at", child);
       if (S_ISLNK(status.st_mode)) {
         if (++links > kLinksFollowed) throw system_error(ELOOP, "follow", child);
+        hooks_.settle(child);
         path = rooted_.canonical(child).substr(1) + path.substr(end);
         while (path.starts_with('/')) path.erase(0, 1);
         start();
@@ -142,18 +145,20 @@ auto LayerDirectories::find(std::string_view wanted, Missing missing, struct tim
     } else if (!directory) {
       throw system_error(errno, "open directory", child);
     }
-    current = remember(std::move(child), std::move(directory));
+    remember(std::move(child), std::move(directory));
+    opened = open_.front().fd;
     done = end;
   }
-  return Directory{current, std::move(path)};
+  return Directory{std::move(opened), std::move(path)};
 }
 
-void LayerDirectories::defer(std::string path, std::uint32_t mode, struct timespec mtime) {
-  deferred_.push_back({std::move(path), mode, mtime});
+void LayerDirectories::defer(std::string path, std::uint32_t mode, struct timespec mtime,
+                             bool has_mode) {
+  deferred_.push_back({std::move(path), mode, mtime, has_mode});
 }
 
 void LayerDirectories::clear(const Directory& parent, const std::string& name) {
-  if (::unlinkat(parent.fd, name.c_str(), 0) == 0) return;
+  if (::unlinkat(parent.fd(), name.c_str(), 0) == 0) return;
   if (errno == ENOENT) return;
   if (errno != EISDIR && errno != EPERM)
     throw system_error(errno, "replace", join_path(parent.path, name));
@@ -161,6 +166,7 @@ void LayerDirectories::clear(const Directory& parent, const std::string& name) {
 }
 
 void LayerDirectories::remove(const std::string& path) {
+  removed_ = true;
   forget(path);
   rooted_.remove_tree(path);
 }
@@ -173,37 +179,37 @@ void LayerDirectories::finish() {
   for (auto deferred = deferred_.rbegin(); deferred != deferred_.rend(); ++deferred) {
     if (last != nullptr && *last == deferred->path) continue;
     last = &deferred->path;
-    if (deferred->path.empty()) {
-      maker_.finish_directory(root_, "/", deferred->mode, deferred->mtime);
-      continue;
-    }
-    const auto [parent_path, name] = split_path(deferred->path);
-    // Whatever a later entry put in its place has had its metadata already.
-    const FileDescriptor directory = reopen(parent_path, std::string(name));
-    if (directory)
-      maker_.finish_directory(directory.get(), deferred->path, deferred->mode, deferred->mtime);
+    finish(*deferred);
   }
   deferred_.clear();
 }
 
+void LayerDirectories::finish(const Deferred& deferred) {
+  const auto& [path, mode, mtime, has_mode] = deferred;
+  if (path.empty()) return maker_.finish_directory(root_->get(), "/", mode, mtime);
+  const auto [parent_path, name] = split_path(path);
+  // Whatever a later entry put in its place has had its metadata already.
+  const std::shared_ptr<const FileDescriptor> parent = reopen(parent_path);
+  if (!parent) return;
+  if (has_mode && !removed_)
+    return maker_.set_directory_time(parent->get(), std::string(name), path, mtime);
+  const FileDescriptor directory = open_child(parent->get(), std::string(name));
+  if (!directory && (errno == ENOENT || errno == ENOTDIR)) return;
+  if (!directory) throw system_error(errno, "open directory", path);
+  maker_.finish_directory(directory.get(), path, mode, mtime);
+}
+
 /// The directory if it still is one; never through a symlink.
-FileDescriptor LayerDirectories::reopen(std::string_view parent_path, const std::string& name) {
-  const Open* open = parent_path.empty() ? nullptr : cached(parent_path);
-  int parent = open != nullptr ? open->fd.get() : root_;
-  if (open == nullptr && !parent_path.empty()) {
-    std::optional<Directory> found;
-    try {
-      found = find(parent_path, Missing::tell);
-    } catch (const Error& error) {
-      if (error.code() != ErrorCode::corrupt) throw;  // a file took the parent's place
-    }
-    if (!found || found->path != parent_path) return {};
-    parent = found->fd;
+std::shared_ptr<const FileDescriptor> LayerDirectories::reopen(std::string_view path) {
+  if (path.empty()) return root_;
+  if (const Open* open = cached(path)) return open->fd;
+  try {
+    const std::optional<Directory> found = find(path, Missing::tell);
+    return found && found->path == path ? found->opened : nullptr;
+  } catch (const Error& error) {
+    if (error.code() != ErrorCode::corrupt) throw;
+    return nullptr;  // a file took its place
   }
-  FileDescriptor directory = open_child(parent, name);
-  if (!directory && errno != ENOENT && errno != ENOTDIR)
-    throw system_error(errno, "open directory", join_path(parent_path, name));
-  return directory;
 }
 
 }  // namespace strake::layers

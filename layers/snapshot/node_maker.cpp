@@ -65,7 +65,7 @@ FileDescriptor NodeMaker::create_file(int parent, const std::string& name, const
   if (!needs_only_mode_and_time(entry)) return create_file(parent, name);
   constexpr int kFlags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
   FileDescriptor file(::openat(parent, name.c_str(), kFlags, entry.mode));
-  Created& created = created_with(entry.mode);
+  Created& created = created_files_[entry.mode];
   if (!file || created != Created::untried) return file;
   struct ::stat status;
   if (::fstat(file.get(), &status) != 0) throw system_error(errno, "look at", entry.path);
@@ -77,6 +77,24 @@ FileDescriptor NodeMaker::create_file(int parent, const std::string& name, const
 bool NodeMaker::needs_only_mode_and_time(const TarEntry& entry) const noexcept {
   return fresh_tree_ && entry.uid == uid_ && entry.gid == gid_ && entry.xattrs.empty() &&
          entry.mode <= 0777;
+}
+
+int NodeMaker::create_directory(int parent, const std::string& name, const TarEntry& entry,
+                                bool& has_mode) {
+  has_mode = false;
+  const bool ours_to_fill = (entry.mode & 0700) == 0700;
+  if (!ours_to_fill || !needs_only_mode_and_time(entry)) return create_other(parent, name, entry);
+  Created& created = created_directories_[entry.mode];
+  if (created == Created::with_another) return create_other(parent, name, entry);
+  if (::mkdirat(parent, name.c_str(), entry.mode) != 0) return errno;
+  if (created == Created::untried) {
+    struct ::stat status;
+    if (::fstatat(parent, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) return errno;
+    created =
+        (status.st_mode & 07777) == entry.mode ? Created::with_the_mode : Created::with_another;
+  }
+  has_mode = created == Created::with_the_mode;
+  return 0;
 }
 
 int NodeMaker::create_other(int parent, const std::string& name, const TarEntry& entry) const {
@@ -142,7 +160,7 @@ void NodeMaker::set_file_metadata(int file, const TarEntry& entry) {
 }
 
 void NodeMaker::finish_file(int file, const TarEntry& entry) {
-  if (!needs_only_mode_and_time(entry) || created_with(entry.mode) != Created::with_the_mode)
+  if (!needs_only_mode_and_time(entry) || created_files_[entry.mode] != Created::with_the_mode)
     return set_file_metadata(file, entry);
   if (::futimens(file, Times(entry.mtime).values) != 0)
     throw system_error(errno, "set the time of", entry.path);
@@ -191,6 +209,12 @@ void NodeMaker::finish_directory(int directory, const std::string& path, std::ui
                                  struct timespec mtime) const {
   if (::fchmod(directory, mode) != 0) throw system_error(errno, "change the mode of", path);
   if (::futimens(directory, Times(mtime).values) != 0)
+    throw system_error(errno, "set the time of", path);
+}
+
+void NodeMaker::set_directory_time(int parent, const std::string& name, const std::string& path,
+                                   struct timespec mtime) const {
+  if (::utimensat(parent, name.c_str(), Times(mtime).values, AT_SYMLINK_NOFOLLOW) != 0)
     throw system_error(errno, "set the time of", path);
 }
 

@@ -29,6 +29,9 @@ class NodeMaker {
   /// The same for `entry`, with as much of its metadata as costs nothing; the rest comes with
   /// finish_file().
   base::FileDescriptor create_file(int parent, const std::string& name, const TarEntry& entry);
+  /// A directory of which `has_mode` then tells whether only its time is still to be set; if not,
+  /// it is 0700 until finish_directory. Returns 0 or errno.
+  int create_directory(int parent, const std::string& name, const TarEntry& entry, bool& has_mode);
   /// A directory (0700 until finish_directory), symlink, FIFO or device. Returns 0 or errno. A
   /// device that this process may not make becomes an empty file that says so (kOwnerXattr).
   int create_other(int parent, const std::string& name, const TarEntry& entry) const;
@@ -46,6 +49,9 @@ class NodeMaker {
   void set_directory_metadata(int directory, const TarEntry& entry);
   void finish_directory(int directory, const std::string& path, std::uint32_t mode,
                         struct timespec mtime) const;
+  /// The same of the directory `name`, which has its mode.
+  void set_directory_time(int parent, const std::string& name, const std::string& path,
+                          struct timespec mtime) const;
 
   void make_opaque(int directory, const std::string& path) const;
 
@@ -58,14 +64,14 @@ class NodeMaker {
   void set_xattrs(int file, const TarEntry& entry);
   /// What files get that are created with a mode: the umask and default ACLs have a say in it.
   enum class Created : std::uint8_t { untried, with_the_mode, with_another };
-  Created& created_with(std::uint32_t mode) { return created_[mode & 0777]; }
+  using CreatedByMode = std::array<Created, 01000>;
   bool needs_only_mode_and_time(const TarEntry& entry) const noexcept;
 
   XattrNamespace xattrs_;
   bool fresh_tree_;
   uid_t uid_;
   gid_t gid_;
-  std::array<Created, 01000> created_ = {};  // by mode
+  CreatedByMode created_files_ = {}, created_directories_ = {};
   std::uint64_t dropped_xattrs_ = 0;
 };
 

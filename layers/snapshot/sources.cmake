@@ -23,6 +23,7 @@ target_sources(layers PRIVATE
   ${CMAKE_CURRENT_LIST_DIR}/node_maker.cpp
   ${CMAKE_CURRENT_LIST_DIR}/opaque_marks.cpp
   ${CMAKE_CURRENT_LIST_DIR}/root_tree.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/small_files.cpp
   ${CMAKE_CURRENT_LIST_DIR}/tree_changes.cpp
   ${CMAKE_CURRENT_LIST_DIR}/tree_entries.cpp
   ${CMAKE_CURRENT_LIST_DIR}/tree_equal.cpp

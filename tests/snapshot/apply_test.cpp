@@ -2,7 +2,7 @@
 
 #include <gmock/gmock.h>
 
-#include "tests/snapshot/tree_fixture.h"
+#include "tests/snapshot/unpacking_fixture.h"
 
 namespace strake::layers {
 namespace {
@@ -14,7 +14,18 @@ using test::TarBuilder;
 using test::fs::exists;
 using testing::HasSubstr;
 
-class Apply : public test::TreeTest {};
+/// Each layer is also unpacked with and without helpers, which must come to the same.
+class Apply : public test::UnpackingTest {
+ protected:
+  ApplyResult apply(const std::string& tar) {
+    expect_the_same_by_threads(tar);
+    return TreeTest::apply(tar);
+  }
+  std::string refusal(const std::string& tar) {
+    expect_the_same_by_threads(tar);
+    return TreeTest::refusal(tar);
+  }
+};
 
 TEST_F(Apply, GivesFilesTheirOwnersModesAndTimes) {
   apply(TarBuilder()
@@ -306,7 +317,7 @@ TEST_F(Apply, DeepTreesNeedNeitherStackNorDescriptors) {
     path += path.empty() ? "d" : "/d";
     tar.pax({{"path", path + "/"}}).directory("d");
   }
-  EXPECT_EQ(apply(tar.str()).entries, 1500U);
+  EXPECT_EQ(TreeTest::apply(tar.str()).entries, 1500U);
   EXPECT_EQ(tar_of(tree()).size() / 512 > 1500, true);
 }
 
