@@ -6,13 +6,19 @@
 #include "layers/base/trace.h"
 
 namespace strake::base {
+namespace {
+
+constexpr std::uint64_t kRoomWorthWaking = ReadAhead::kPieces / 2;
+
+}  // namespace
 
 ReadAhead::~ReadAhead() {
   {
     const std::lock_guard lock(mutex_);
     unwanted_ = true;
   }
-  changed_.notify_all();
+  room_made_.notify_one();
+  to_observe_.notify_one();
   if (reading_.joinable()) reading_.join();
   if (observing_.joinable()) observing_.join();
 }
@@ -29,14 +35,19 @@ std::span<const std::byte> ReadAhead::next_piece() {
   std::unique_lock lock(mutex_);
   if (given_ > released_) {
     ++released_;
-    changed_.notify_all();
+    tell_of_room();
   }
-  changed_.wait(lock, [this] {
+  to_give_.wait(lock, [this] {
     return filled_ > given_ || (ended_ && (error_ != nullptr || observed_ == filled_));
   });
   if (filled_ > given_) return ring_[given_++ % kPieces].bytes();
   if (error_ != nullptr) std::rethrow_exception(error_);
   return {};
+}
+
+/// The reading thread is not woken for a single piece: it would soon sleep again.
+void ReadAhead::tell_of_room() {
+  if (room() >= kRoomWorthWaking) room_made_.notify_one();
 }
 
 /// Reads the first piece, and leaves the others, if there are any, to threads.
@@ -57,7 +68,8 @@ void ReadAhead::read_all() {
   name_trace_thread(name_);
   std::unique_lock lock(mutex_);
   while (!ended_) {
-    changed_.wait(lock, [this] { return has_room() || unwanted_; });
+    if (room() == 0)
+      room_made_.wait(lock, [this] { return room() >= kRoomWorthWaking || unwanted_; });
     if (unwanted_) return;
     Piece& piece = ring_[filled_ % kPieces];
     lock.unlock();
@@ -73,7 +85,8 @@ void ReadAhead::read_all() {
     ended_ = !more;
     if (!error && piece.size_bytes > 0) ++filled_;
     if (!observe_) observed_ = filled_;
-    changed_.notify_all();
+    to_observe_.notify_one();
+    to_give_.notify_one();
   }
 }
 
@@ -81,14 +94,15 @@ void ReadAhead::observe_all() {
   name_trace_thread("hash");
   std::unique_lock lock(mutex_);
   while (true) {
-    changed_.wait(lock, [this] { return observed_ < filled_ || ended_ || unwanted_; });
+    to_observe_.wait(lock, [this] { return observed_ < filled_ || ended_ || unwanted_; });
     if (observed_ == filled_ || unwanted_) return;
     const Piece& piece = ring_[observed_ % kPieces];
     lock.unlock();
     observe_(piece.bytes());
     lock.lock();
     ++observed_;
-    changed_.notify_all();
+    tell_of_room();
+    if (ended_ && observed_ == filled_) to_give_.notify_one();
   }
 }
 

@@ -43,8 +43,9 @@ class BufferedPieces final : public PieceSource {
 class ReadAhead final : public PieceSource {
  public:
   static constexpr std::size_t kPieceBytes = kStreamBufferBytes;
-  /// Of which one is in use, and one is being filled.
-  static constexpr std::size_t kPieces = 6;
+  /// Of which one is in use, and one is being filled. The others are what the threads may be apart
+  /// before one waits: so many that they seldom do, each time being a sleep and a wake-up.
+  static constexpr std::size_t kPieces = 12;
 
   /// Is given each piece, in order; must not throw.
   using Observer = std::function<void(std::span<const std::byte>)>;
@@ -71,14 +72,16 @@ class ReadAhead final : public PieceSource {
   void start();
   void read_all();
   void observe_all();
-  bool has_room() const { return filled_ - std::min(released_, observed_) < kPieces; }
+  std::uint64_t room() const { return kPieces - (filled_ - std::min(released_, observed_)); }
+  void tell_of_room();
 
   ByteSource& from_;
   const char* name_;
   const Observer observe_;
   std::vector<Piece> ring_;
   std::mutex mutex_;  // guards what follows
-  std::condition_variable changed_;
+  // Each has one waiting for it: the reading thread, the observing one, the caller.
+  std::condition_variable room_made_, to_observe_, to_give_;
   std::uint64_t filled_ = 0;    // pieces so far
   std::uint64_t observed_ = 0;  // of these; the first ones, as below
   std::uint64_t given_ = 0;     // to the reader
