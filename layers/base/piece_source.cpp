@@ -8,7 +8,7 @@
 namespace strake::base {
 namespace {
 
-constexpr std::uint64_t kRoomWorthWaking = ReadAhead::kPieces / 2;
+constexpr std::uint64_t kRoomWorthWaking = ReadAhead::kPieces / 4;
 
 }  // namespace
 
