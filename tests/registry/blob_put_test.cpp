@@ -67,18 +67,6 @@ class BlobPutTest : public testing::ClientTest {
   }
   bool there() { return registry_.has_blob("team/app", base::Digest::of(bytes_)); }
 
-  /// "0-19" of each PATCH.
-  std::vector<std::string> chunks() const {
-    std::vector<std::string> ranges;
-    for (const ServerRequest& request : http_.requests())
-      if (request.method == "PATCH") ranges.push_back(request.header("Content-Range"));
-    return ranges;
-  }
-  std::size_t bytes_sent() const {
-    std::size_t count = 0;
-    for (const ServerRequest& request : http_.requests()) count += request.body.size();
-    return count;
-  }
   fs::path records() const { return directory_.path() / "uploads"; }
   std::size_t record_count() const {
     std::size_t count = 0;

@@ -56,17 +56,6 @@ class BlobStreamTest : public testing::ClientTest {
     for (const ServerRequest& request : http_.requests()) names.push_back(request.method);
     return names;
   }
-  std::vector<std::string> chunks() const {
-    std::vector<std::string> ranges;
-    for (const ServerRequest& request : http_.requests())
-      if (request.method == "PATCH") ranges.push_back(request.header("Content-Range"));
-    return ranges;
-  }
-  std::size_t bytes_sent() const {
-    std::size_t count = 0;
-    for (const ServerRequest& request : http_.requests()) count += request.body.size();
-    return count;
-  }
 
   /// Waits until the registry has got `count` requests, but not forever.
   void await_requests(std::size_t count) const {

@@ -55,6 +55,19 @@ class ClientTest : public ::testing::Test {
     return text;
   }
 
+  /// "0-19" of each PATCH.
+  std::vector<std::string> chunks() const {
+    std::vector<std::string> ranges;
+    for (const ServerRequest& request : http_.requests())
+      if (request.method == "PATCH") ranges.push_back(request.header("Content-Range"));
+    return ranges;
+  }
+  std::size_t bytes_sent() const {
+    std::size_t count = 0;
+    for (const ServerRequest& request : http_.requests()) count += request.body.size();
+    return count;
+  }
+
   std::mutex mutex_;
   Clock::time_point now_{};
   int sleeps_ = 0;

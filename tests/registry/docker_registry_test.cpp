@@ -6,6 +6,7 @@
 
 #include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -97,6 +98,7 @@ class DockerRegistryTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (!registry_.started()) GTEST_SKIP() << "docker-registry is not installed";
+    client_.ping(registry_.host());  // again until it is up: what is tested may not try again
   }
 
   /// The states the blobs of `image` went through, in any order.
@@ -179,6 +181,15 @@ class StreamedUploadTest : public DockerRegistryTest {
     ASSERT_GE(unfinished_bytes(), bytes);
   }
 
+  /// Writes the beginning, and does `end` when the registry has got that.
+  std::jthread begin_and(std::function<void()> end) {
+    return std::jthread([this, end = std::move(end)] {
+      grow_to(1'500'000);
+      await_unfinished(1'500'000);
+      end();
+    });
+  }
+
   const std::string bytes_ = [] {
     std::string text;
     for (int i = 0; text.size() < 5'000'000; ++i) text += std::to_string(i);
@@ -213,22 +224,15 @@ TEST_F(StreamedUploadTest, ABlobIsThereWhenItIsMade) {
 
 TEST_F(StreamedUploadTest, WhatIsDroppedLeavesNothing) {
   Client client(http_, credentials_, options_);
-  std::jthread writer([this] {
-    grow_to(1'500'000);
-    await_unfinished(1'500'000);
-    blob_->abandon();
-  });
+  const std::jthread writer = begin_and([this] { blob_->abandon(); });
   EXPECT_FALSE(client.stream_blob(app_, *blob_));
   EXPECT_EQ(unfinished_bytes(), std::nullopt);
 }
 
 TEST_F(StreamedUploadTest, WhatWasDamagedOnTheWayIsRefused) {
   Client client(http_, credentials_, options_);
-  std::jthread writer([this] {
-    grow_to(1'500'000);
-    await_unfinished(1'500'000);
-    blob_->finish(written_, base::Digest::of(bytes_));
-  });
+  const std::jthread writer =
+      begin_and([this] { blob_->finish(written_, base::Digest::of(bytes_)); });
   EXPECT_FALSE(client.stream_blob(app_, *blob_));
   EXPECT_FALSE(client.has_blob(app_, base::Digest::of(bytes_)));
 }
