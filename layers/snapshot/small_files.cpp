@@ -1,6 +1,5 @@
 #include "layers/snapshot/small_files.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <span>
 #include <utility>
@@ -22,15 +21,14 @@ constexpr std::uint64_t kSmallBytes = 64 * 1024;
 constexpr std::size_t kBatchBytes = 256 * 1024;
 constexpr std::size_t kBatchFiles = 64;
 constexpr std::size_t kBatchParents = 16;  // each may keep a directory open
-constexpr std::size_t kMostBatches = 8;
+/// Enough that neither the reader nor the makers soon wait for each other, whatever they are at.
+constexpr std::size_t kBatches = 8;
 
 }  // namespace
 
-// Two more than can be made at a time: one being filled, one waiting.
 SmallFiles::SmallFiles(const NodeMaker& maker, base::WorkerPool& pool)
     : prototype_(maker),
-      jobs_([this](Batch& batch) { make(batch); }, [](Batch&) {},
-            std::min(pool.size() + 2, kMostBatches), pool) {}
+      jobs_([this](Batch& batch) { make(batch); }, [](Batch&) {}, kBatches, pool) {}
 
 bool SmallFiles::takes(const TarEntry& entry) noexcept {
   if (!entry.xattrs.empty()) return false;
