@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -24,6 +25,8 @@ struct SealOptions {
   LayerForm form = LayerForm::tree;
   /// Times later than this (seconds since 1970) become this. SOURCE_DATE_EPOCH.
   std::optional<std::int64_t> clamp_mtime = std::nullopt;
+  /// Of an adopted tree: what it was written on top of, bottom first (DiffOptions::below).
+  std::optional<std::span<const std::filesystem::path>> below = std::nullopt;
   /// Sees the bytes of the layer's tar in the same pass (a compressor, say). Not finished here.
   base::ByteSink* also = nullptr;
 };

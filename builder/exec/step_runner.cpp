@@ -312,12 +312,13 @@ std::optional<oci::Layer> StepRunner::seal_upper(layers::RootTree&& root, Pendin
   std::optional<oci::Layer> layer;
   if (base::list_directory(opened.get(), tree.string()).empty()) {
     // The step changed nothing.
-  } else if (take_previous(opened, pending)) {
+  } else if (take_previous(opened, pending, done.below())) {
     layer = pending.previous->layer;
   } else {
     const std::unique_ptr<LayerBlobBuilder> blob = pending.blob();
-    layer = machine_.layers.adopt(std::move(work),
-                                  {.clamp_mtime = request_.source_date_epoch, .also = blob.get()});
+    layer = machine_.layers.adopt(
+        std::move(work),
+        {.clamp_mtime = request_.source_date_epoch, .below = done.below(), .also = blob.get()});
     if (blob) blob->commit(layer->diff_id);
   }
   done.settle(layer ? std::optional(layer->diff_id) : std::nullopt);
@@ -325,13 +326,14 @@ std::optional<oci::Layer> StepRunner::seal_upper(layers::RootTree&& root, Pendin
 }
 
 /// Whether the new tree is what the step gave last time but for times: then that is its result.
-bool StepRunner::take_previous(const base::FileDescriptor& tree, Pending& pending) const {
+bool StepRunner::take_previous(const base::FileDescriptor& tree, Pending& pending,
+                               std::optional<std::span<const std::filesystem::path>> below) const {
   if (!pending.may_reuse || !pending.previous || !pending.previous->layer) return false;
   const base::DiffId& previous = pending.previous->layer->diff_id;
   if (!machine_.layers.has_tree(previous)) return false;
   const base::FileDescriptor before = machine_.layers.open_tree(previous);
   pending.took_previous =
-      layers::trees_equal(before.get(), tree.get(), machine_.store.xattr_namespace());
+      layers::trees_equal(before.get(), tree.get(), machine_.store.xattr_namespace(), below);
   return pending.took_previous;
 }
 

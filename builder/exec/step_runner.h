@@ -7,6 +7,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -83,7 +84,9 @@ class StepRunner {
   std::optional<oci::Layer> make_directory(const plan::MakeDirectory& directory,
                                            const StepResult& below, Pending& pending);
   std::optional<oci::Layer> seal_upper(layers::RootTree&& root, Pending& pending);
-  bool take_previous(const base::FileDescriptor& tree, Pending& pending) const;
+  bool take_previous(
+      const base::FileDescriptor& tree, Pending& pending,
+      std::optional<std::span<const std::filesystem::path>> below = std::nullopt) const;
   std::optional<oci::Layer> seal_draft(const LayerDraft& draft, Pending& pending,
                                        LearnedDigests* learned = nullptr,
                                        const std::function<bool()>& is_known = {});

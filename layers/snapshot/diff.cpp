@@ -77,8 +77,8 @@ class InPool {
 
 template <typename Writer>
 void write_entries(int tree, Writer&& tar, const DiffOptions& options) {
-  TreeEntries entries(tree, options.xattrs, options.overlay_form,
-                      std::remove_reference_t<Writer>::kFiles);
+  TreeEntries entries(tree, {options.xattrs, options.overlay_form,
+                             std::remove_reference_t<Writer>::kFiles, options.below});
   if (options.overlay_form && entries.root_is_opaque())
     tar.add(marker_entry(std::string(kOpaqueName)));
 

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "layers/snapshot/xattr_policy.h"
@@ -23,6 +25,9 @@ struct DiffOptions {
   std::optional<std::int64_t> clamp_mtime = std::nullopt;
   /// Whether the tree is in overlay form. In a plain tree devices 0:0 are left out.
   bool overlay_form = true;
+  /// Of an overlay's upper directory: what it lies on, bottom first. Opaque marks that hide nothing
+  /// of that are taken off, for a layer must not depend on how its directories were made.
+  std::optional<std::span<const std::filesystem::path>> below = std::nullopt;
 };
 
 /// Writes the directory `tree` (open for reading) as the tar of a layer; does not finish `tar`.

@@ -13,7 +13,6 @@
 #include "layers/layer_store.h"
 #include "layers/snapshot/idle_copies.h"
 #include "layers/snapshot/layer_onto_tree.h"
-#include "layers/snapshot/opaque_marks.h"
 #include "layers/snapshot/tree_changes.h"
 
 namespace strake::layers {
@@ -151,7 +150,6 @@ base::TempDirectory RootTree::take_upper() {
     unmounting_ = std::make_unique<Unmounting>(std::move(mount), work.path() / "work");
     const base::TraceSpan span("look for idle copies");
     const FileDescriptor upper = open_directory(work.path() / "tree");
-    drop_idle_opaque_marks(upper.get(), trees_, store_->xattr_namespace());
     drop_idle_copies(upper.get(), trees_, store_->xattr_namespace());
     return std::move(work);
   }

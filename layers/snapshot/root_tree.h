@@ -50,8 +50,11 @@ class RootTree {
   void disregard(std::span<const std::string> paths);
 
   /// Lets go of the mount and hands over what was written, in overlay form: `path()/"tree"`. To be
-  /// called once, and of a writable one. Everything that used the root must have ended.
+  /// called once, and of a writable one. Everything that used the root must have ended. Directories
+  /// may be marked opaque that hide nothing of below(): to be read with SealOptions::below.
   base::TempDirectory take_upper();
+  /// The trees of the stack, bottom first.
+  std::span<const std::filesystem::path> below() const noexcept { return trees_; }
 
   /// After take_upper(): `layer` is what that has become (nullopt: nothing was written), and a tree
   /// in the store, which is not part of any mount any more then. Lets a copied root be used again;

@@ -90,6 +90,13 @@ void clamp_mtime(int directory, const char* name, std::int64_t latest, TarEntry&
     throw system_error(errno, "set the time of", tar.path);
 }
 
+TreeEntries::TreeEntries(int tree, const Options& options)
+    : walk_(tree, options.xattrs, options.overlay_form, options.files),
+      space_(options.xattrs),
+      files_(options.xattrs) {
+  if (options.below) marks_.emplace(*options.below, options.xattrs);
+}
+
 bool TreeEntries::next(TreeEntry& entry) {
   while (walk_.next()) {
     if (describe(entry)) return true;
@@ -126,7 +133,8 @@ bool TreeEntries::describe(TreeEntry& entry) {
       return true;
     case S_IFDIR:
       tar.type = EntryType::directory;
-      entry.opaque = walk_.is_opaque();
+      entry.opaque =
+          walk_.is_opaque() && (!marks_ || marks_->keep_or_drop(walk_.directory(), walk_.path()));
       take_xattrs(space_, walk_.directory_xattrs(), tar);
       return true;
     case S_IFLNK:

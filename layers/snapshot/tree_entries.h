@@ -1,13 +1,17 @@
 #pragma once
 
 #include <cstdint>
+#include <filesystem>
 #include <map>
+#include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "layers/archive/tar_entry.h"
 #include "layers/base/fd.h"
+#include "layers/snapshot/opaque_marks.h"
 #include "layers/snapshot/tree_walk.h"
 #include "layers/snapshot/xattr_policy.h"
 
@@ -57,9 +61,16 @@ void clamp_mtime(int directory, const char* name, std::int64_t latest, TarEntry&
 /// devices put back, the second and later hard links of a file as such.
 class TreeEntries {
  public:
-  TreeEntries(int tree, XattrNamespace xattrs, bool overlay_form,
-              TreeWalk::Files files = TreeWalk::Files::looked_at)
-      : walk_(tree, xattrs, overlay_form, files), space_(xattrs), files_(xattrs) {}
+  struct Options {
+    XattrNamespace xattrs = XattrNamespace::trusted;
+    bool overlay_form = true;
+    TreeWalk::Files files = TreeWalk::Files::looked_at;
+    /// Of an upper directory: what it lies on, bottom first. Opaque marks that hide nothing of that
+    /// are taken off.
+    std::optional<std::span<const std::filesystem::path>> below = std::nullopt;
+  };
+
+  TreeEntries(int tree, const Options& options);
 
   /// Fills `entry` with the next one; false after the last. Throws Error(invalid_input) for a name
   /// that a layer could not tell from a whiteout.
@@ -79,6 +90,7 @@ class TreeEntries {
   TreeWalk walk_;
   XattrNamespace space_;
   FileEntries files_;
+  std::optional<OpaqueMarks> marks_;
 };
 
 }  // namespace strake::layers

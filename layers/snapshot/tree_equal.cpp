@@ -37,8 +37,10 @@ bool ContentComparison::equal(int left, int right, std::uint64_t size_bytes,
   return true;
 }
 
-bool trees_equal(int left, int right, XattrNamespace xattrs) {
-  TreeEntries left_entries(left, xattrs, true), right_entries(right, xattrs, true);
+bool trees_equal(int left, int right, XattrNamespace xattrs,
+                 std::optional<std::span<const std::filesystem::path>> below) {
+  TreeEntries left_entries(left, {.xattrs = xattrs});
+  TreeEntries right_entries(right, {.xattrs = xattrs, .below = below});
   if (left_entries.root_is_opaque() != right_entries.root_is_opaque()) return false;
   ContentComparison contents;
   TreeEntry a, b;

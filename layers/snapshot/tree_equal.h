@@ -2,6 +2,9 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -11,8 +14,10 @@ namespace strake::layers {
 
 /// Whether two trees in overlay form (directories open for reading) give the same changeset but for
 /// times: the same paths, types, modes, owners, attributes, link targets, hard links, whiteouts and
-/// bytes. Stops at the first difference.
-bool trees_equal(int left, int right, XattrNamespace xattrs);
+/// bytes. Stops at the first difference. `right` may be an upper directory on top of `below`: see
+/// TreeEntries.
+bool trees_equal(int left, int right, XattrNamespace xattrs,
+                 std::optional<std::span<const std::filesystem::path>> below = std::nullopt);
 
 /// Compares files byte by byte, with the same buffers for all of them.
 class ContentComparison {

@@ -56,19 +56,22 @@ class CopiedRootTest : public test::StoreTest {
   const LayerStore& copying_layers() const { return *copying_layers_; }
   const Store& copying() const { return *copying_; }
 
-  static std::string tar_of(int tree, bool overlay_form) {
+  static std::string tar_of(int tree, const DiffOptions& options) {
     base::StringSink out;
     TarWriter tar(out);
-    write_tree_as_tar(tree, tar, {.clamp_mtime = kEpoch, .overlay_form = overlay_form});
+    write_tree_as_tar(tree, tar, options);
     tar.finish();
     return out.text;
   }
-  static std::string layer_of(const base::TempDirectory& work) {
-    return tar_of(test::open_directory(work.path() / "tree").get(), true);
+  /// `work` is what was taken from `root`.
+  static std::string layer_of(const RootTree& root, const base::TempDirectory& work) {
+    return tar_of(test::open_directory(work.path() / "tree").get(),
+                  {.clamp_mtime = kEpoch, .below = root.below()});
   }
   /// Everything the root shows.
   static std::string view_of(const RootTree& root) {
-    return tar_of(root.root().open("", O_RDONLY | O_DIRECTORY).get(), false);
+    return tar_of(root.root().open("", O_RDONLY | O_DIRECTORY).get(),
+                  {.clamp_mtime = kEpoch, .overlay_form = false});
   }
   /// The layer of what `step` does, on an overlay; on a copy it must be the same.
   std::string expect_same(const std::vector<base::DiffId>& stack,
@@ -76,7 +79,8 @@ class CopiedRootTest : public test::StoreTest {
     RootTree over = overlay(stack), copied = copy(stack);
     step(path_of(over));
     step(path_of(copied));
-    const std::string want = layer_of(over.take_upper()), got = layer_of(copied.take_upper());
+    const std::string want = layer_of(over, over.take_upper());
+    const std::string got = layer_of(copied, copied.take_upper());
     EXPECT_TRUE(got == want) << "on an overlay:\n"
                              << names_of(want) << "\non a copy:\n"
                              << names_of(got);
@@ -513,7 +517,7 @@ TEST_F(CopiedRootTest, RandomStepsGiveTheLayersOfAnOverlay) {
       story += "\n-- round";
       for (int i = 0; i < 12; ++i) story += "\n" + step.try_step();
       base::TempDirectory from_overlay = over.take_upper(), from_copy = copied.take_upper();
-      const std::string want = layer_of(from_overlay), got = layer_of(from_copy);
+      const std::string want = layer_of(over, from_overlay), got = layer_of(copied, from_copy);
       ASSERT_TRUE(got == want) << story << "\non an overlay:\n"
                                << names_of(want) << "\non a copy:\n"
                                << names_of(got);
