@@ -99,3 +99,12 @@ at_most "the second push: one for a blob, and the same two" 11
 mark
 check "another tag of it" "$strake" build --push -t "$registry/app/few:2" few
 at_most "another tag in the same repository" 11
+
+# What is pulled comes into a store that is made for it.
+mkdir -p pulled
+printf 'FROM %s/app/few:1\nRUN true\n' "$registry" >pulled/Dockerfile
+STRAKE_ROOT="$work/new-store" traced "$strake" build -t pulled pulled
+none "a pull into a new store waits for no disk" 'fsync|fdatasync|sync|syncfs|sync_file_range|msync'
+corrected=$(calls 'fchmod|fchmodat|fchmodat2|fchown|fchownat')
+equal "pulled files are made with their mode and owner" \
+  "$([ "$corrected" -le 100 ] && echo yes || echo "$corrected calls")" yes
