@@ -31,6 +31,16 @@
 // ISA-L 2, which for 1.5 % takes little more time than 1. ISA-L's levels 0 and 3 are on no list: 0
 // with tables of the block's own is slower than 1 and no better, 3 is as slow as libdeflate 1 and
 // worse.
+//
+// Why 5 for text: it is what docker's own compressor (Go's, level 6) comes to. The 193 MB of tar of
+// a tree of 60,000 small source files become, in MB and in seconds of one processor that was not
+// quite idle:
+//
+//   libdeflate 1   57.06  1.0      libdeflate 4   55.17  1.6      docker 20.10   53.63
+//   libdeflate 2   56.04  1.4      libdeflate 5   53.63  2.2      zlib 6         53.23  6.2
+//   libdeflate 3   55.45  1.5      libdeflate 6   53.35  2.5
+//
+// Larger blocks gain next to nothing: twice the size 0.14 %, half of it loses 0.3 %.
 
 namespace strake::layers {
 namespace {
