@@ -219,6 +219,24 @@ TEST_F(Diff, AccessTimesStayAsTheyAre) {
     EXPECT_EQ(test::stat_of(tree() / name).st_atim.tv_sec, 1) << name;
 }
 
+TEST_F(Diff, OpaqueMarksOfAnUpperDirectoryStayWhereTheyHideSomething) {
+  const std::vector<std::filesystem::path> below = {make("below")};
+  apply_to(below.front(), TarBuilder().directory("old/inner").directory("d").str());
+  apply(TarBuilder()
+            .directory("d/new")
+            .directory("old/inner")
+            .directory("older")  // a name that begins like another
+            .str());
+  for (const char* name : {"d/new", "old", "old/inner", "older"})
+    ASSERT_EQ(::setxattr((tree() / name).c_str(), "trusted.overlay.opaque", "y", 1, 0), 0);
+  EXPECT_EQ(entries_of(tar_of(tree(), {.below = below})),
+            (Lines{"d/", "d/new/", "old/", "old/.wh..wh..opq", "old/inner/", "older/"}));
+  EXPECT_FALSE(test::is_opaque_at(tree() / "d/new"));
+  EXPECT_TRUE(test::is_opaque_at(tree() / "old"));
+  EXPECT_FALSE(test::is_opaque_at(tree() / "old/inner"));
+  EXPECT_FALSE(test::is_opaque_at(tree() / "older"));
+}
+
 TEST_F(Diff, EmptyTreeIsAnEmptyTar) {
   EXPECT_TRUE(tar_of(tree()) == std::string(1024, '\0'));
 }

@@ -7,6 +7,7 @@
 namespace strake::layers {
 namespace {
 
+namespace fs = std::filesystem;
 using test::TarBuilder;
 
 class TreeEqual : public test::TreeTest {
@@ -48,6 +49,26 @@ TEST_F(TreeEqual, EverythingElseDoes) {
   };
   EXPECT_TRUE(equal(base, base));
   for (const std::string& other : others) EXPECT_FALSE(equal(base, other));
+}
+
+// Overlayfs marks what is made in, or moved into, a directory of a lower layer.
+TEST_F(TreeEqual, MarksThatHideNothingBelowAreNoDifference) {
+  const std::vector<fs::path> below = {make("below")};
+  apply_to(below.front(), TarBuilder().directory("d").directory("old").str());
+  const auto before = make("before"), upper = make("upper");
+  const auto equal_to_upper = [&](const std::string& changes, const std::string& opaque) {
+    fs::remove_all(before);
+    fs::remove_all(upper);
+    apply_to(make("before"), changes);
+    apply_to(make("upper"), changes);
+    EXPECT_EQ(::setxattr((upper / opaque).c_str(), "trusted.overlay.opaque", "y", 1, 0), 0);
+    return trees_equal(test::open_directory(before).get(), test::open_directory(upper).get(),
+                       XattrNamespace::trusted, below);
+  };
+  EXPECT_TRUE(equal_to_upper(TarBuilder().directory("d/new").file("d/new/f").str(), "d/new"));
+  EXPECT_FALSE(test::is_opaque_at(upper / "d/new"));
+  EXPECT_FALSE(equal_to_upper(TarBuilder().directory("old").str(), "old"));
+  EXPECT_TRUE(test::is_opaque_at(upper / "old"));
 }
 
 TEST_F(TreeEqual, OpaqueDirectoriesAndWhiteoutsAreCompared) {
