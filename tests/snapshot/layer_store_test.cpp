@@ -57,6 +57,16 @@ TEST_F(Layers, DigestCoversWhatStandsBehindTheArchive) {
   EXPECT_EQ(unpack(tar).tar_size_bytes, tar.size());
 }
 
+TEST_F(Layers, AnErrorAmidFilesThatAreBeingMadeLeavesNothing) {
+  TarBuilder files;
+  for (int i = 0; i < 1000; ++i)
+    files.file("d/f" + std::to_string(i), std::string(static_cast<std::size_t>(i), 'x'));
+  const std::string tar = files.hardlink("l", "missing").file("later", "x").str();
+  EXPECT_THROW(unpack(tar), base::Error);
+  EXPECT_FALSE(layers().has_tree(diff_id_of(tar)));
+  EXPECT_EQ(ingest_files(), 0U);
+}
+
 TEST_F(Layers, WrongContentIsRefusedAndLeavesNothing) {
   const std::string tar = TarBuilder().file("f", "text").str();
   base::StringSource source(tar);
