@@ -1,7 +1,6 @@
 #include "builder/exec/selection_walk.h"
 
 #include <fcntl.h>
-#include <sys/xattr.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -15,6 +14,7 @@
 #include "builder/exec/layer_paths.h"
 #include "layers/base/error.h"
 #include "layers/base/fd.h"
+#include "layers/base/rooted_directory.h"
 #include "layers/base/worker_pool.h"
 
 namespace strake::builder {
@@ -26,27 +26,6 @@ constexpr std::size_t kWorthAThread = 4;
 constexpr std::size_t kArenaBytes = 32 << 10;
 
 using Arena = SelectedEntries::Arena;
-
-/// Attributes of an entry of an open directory. The path through /proc names just this entry: the
-/// directory is open, and the last component is not followed.
-std::vector<base::Xattr> xattrs_at(int directory, const std::string& name) {
-  const std::string path = "/proc/self/fd/" + std::to_string(directory) + "/" + name;
-  const ssize_t needed = ::llistxattr(path.c_str(), nullptr, 0);
-  if (needed <= 0) return {};
-  std::string names(static_cast<std::size_t>(needed), '\0');
-  const ssize_t size = ::llistxattr(path.c_str(), names.data(), names.size());
-  std::vector<base::Xattr> out;
-  for (std::size_t at = 0; size > 0 && at < static_cast<std::size_t>(size);) {
-    const std::string attribute = names.c_str() + at;
-    at += attribute.size() + 1;
-    char value[64 << 10];
-    const ssize_t length = ::lgetxattr(path.c_str(), attribute.c_str(), value, sizeof value);
-    if (length >= 0)
-      out.emplace_back(attribute, std::string(value, static_cast<std::size_t>(length)));
-  }
-  std::sort(out.begin(), out.end());
-  return out;
-}
 
 /// A directory of the walk and what was found in it.
 struct Listing {
@@ -167,7 +146,7 @@ class Walk {
     }
     if (entry.status.is_directory()) return true;  // asked for when it is open
     if (entry.status.is_file() && entry.recall_content(source_.memo)) return true;
-    entry.set_xattrs(xattrs_at(directory, name));
+    entry.set_xattrs(base::xattrs_at(directory, name.c_str(), entry.source_path));
     return true;
   }
 

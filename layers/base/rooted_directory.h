@@ -121,8 +121,8 @@ int open_in_root(int root, const std::string& path, int flags, mode_t mode = 0) 
 
 /// Attributes of an open file, sorted by name; none where the file system has none.
 std::vector<Xattr> xattrs_of(int fd, std::string_view subject);
-/// The same of the entry `name`, which is no symlink, of an open directory. Usually there are none,
-/// and one system call says so (Linux 6.13; before that the entry is opened).
+/// The same of the entry `name` of an open directory, of a symlink its own. Usually there are none,
+/// and one system call says so.
 std::vector<Xattr> xattrs_at(int directory, const char* name, std::string_view subject);
 
 /// Sorted names in the open directory `directory` (not O_PATH), without "." and "..".

@@ -74,12 +74,13 @@ constexpr long kListxattrat = SYS_listxattrat;
 bool may_have_xattrs(int directory, const char* name) {
   // Filters of containers may refuse what they do not know.
   static std::atomic<bool> available{true};
-  if (!available.load(std::memory_order_relaxed)) return true;
-  const long size =
-      ::syscall(kListxattrat, directory, name, AT_SYMLINK_NOFOLLOW, nullptr, std::size_t{0});
-  if (size < 0 && (errno == ENOSYS || errno == EPERM))
+  if (available.load(std::memory_order_relaxed)) {
+    const long size =
+        ::syscall(kListxattrat, directory, name, AT_SYMLINK_NOFOLLOW, nullptr, std::size_t{0});
+    if (size >= 0 || (errno != ENOSYS && errno != EPERM)) return size != 0;
     available.store(false, std::memory_order_relaxed);
-  return size != 0;
+  }
+  return ::llistxattr((path_of_descriptor(directory) + "/" + name).c_str(), nullptr, 0) != 0;
 }
 
 int read_value(int fd, const char* name, std::string& value) {
@@ -186,8 +187,7 @@ std::vector<Xattr> xattrs_of(int fd, std::string_view subject) {
 
 std::vector<Xattr> xattrs_at(int directory, const char* name, std::string_view subject) {
   if (!may_have_xattrs(directory, name)) return {};
-  constexpr int kFlags = O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC;
-  const FileDescriptor file(::openat(directory, name, kFlags));
+  const FileDescriptor file(::openat(directory, name, O_PATH | O_NOFOLLOW | O_CLOEXEC));
   if (!file) throw system_error(errno, "open", subject);
   return xattrs_of(file.get(), subject);
 }

@@ -254,6 +254,11 @@ TEST_P(RootedDirectoryTest, ReadsAndWritesAttributes) {
   in().create_file("dir/plain", 0644);
   EXPECT_EQ(xattrs_at(directory.get(), "plain", "x"), std::vector<Xattr>{});
   expect_error(ErrorCode::not_found, [&] { xattrs_at(directory.get(), "missing", "x"); });
+  in().make_symlink("file", "dir/link");
+  EXPECT_EQ(xattrs_at(directory.get(), "link", "x"), std::vector<Xattr>{});
+  if (::lsetxattr(host("root/dir/link").c_str(), "trusted.test", "y", 1, 0) == 0) {
+    EXPECT_EQ(xattrs_at(directory.get(), "link", "x"), (std::vector<Xattr>{{"trusted.test", "y"}}));
+  }
   EXPECT_EQ(in().xattrs(""), (std::vector<Xattr>{{"user.test", "x"}}));
   EXPECT_EQ(in().xattrs("to-file"), std::vector<Xattr>{});  // the symlink's own
   EXPECT_ANY_THROW(in().set_xattr("to-file", "user.a", "x"));
