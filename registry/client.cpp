@@ -199,6 +199,10 @@ const TransferSizes& Client::sizes() const noexcept {
   return transfers_->sizes;
 }
 
+void Client::prepare() {
+  session_->prepare();
+}
+
 void Client::ping(const std::string& host, std::stop_token stop) {
   const Call call{.repository = {host, ""}, .target = "/v2/"};
   const HttpResponse response = session_->send_with_retries(call, std::move(stop));

@@ -137,6 +137,8 @@ class Client {
   Client(const Client&) = delete;
   Client& operator=(const Client&) = delete;
 
+  /// Does what the first request would have to wait for, if nothing did yet: loads libraries.
+  void prepare();
   /// Succeeds if the registry answers and takes the user's credentials.
   void ping(const std::string& host, std::stop_token stop = {});
   /// Throws Error(denied) unless blobs may be uploaded to `repository`: opens an upload, which is

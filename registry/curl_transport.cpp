@@ -596,4 +596,12 @@ HttpResponse CurlTransport::perform(const HttpRequest& request, std::stop_token 
   return pool().perform(request, std::move(stop));
 }
 
+void CurlTransport::prepare() noexcept {
+  try {
+    pool();
+  } catch (const std::exception&) {
+    // perform() throws it again
+  }
+}
+
 }  // namespace strake::registry

@@ -29,6 +29,7 @@ class CurlTransport final : public HttpTransport {
   CurlTransport& operator=(const CurlTransport&) = delete;
 
   HttpResponse perform(const HttpRequest& request, std::stop_token stop) override;
+  void prepare() noexcept override;
 
  private:
   class Pool;

@@ -87,6 +87,9 @@ class HttpTransport {
   /// Error(cancelled) soon after `stop` is requested; Error(corrupt) when the header is too big.
   /// What the sink or the body's source throws comes out unchanged.
   virtual HttpResponse perform(const HttpRequest& request, std::stop_token stop) = 0;
+
+  /// Does what the first perform() would have to do before. Throws nothing: that will tell.
+  virtual void prepare() noexcept {}
 };
 
 /// Whether `a` and `b` are the same text but for ASCII case.

@@ -63,6 +63,7 @@ class Session {
   HttpResponse with_retries(std::stop_token stop, const std::function<HttpResponse()>& attempt,
                             Patience patience = Patience::full);
 
+  void prepare() { http_.prepare(); }
   const RetryEnvironment& environment() const noexcept { return options_.environment; }
   Retry new_retry(Patience patience = Patience::full) const {
     const RetryPolicy& full = reached_ ? steadfast_ : options_.retry;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <functional>
 #include <map>
+#include <utility>
 
 #include "builder/exec/assemble.h"
 #include "builder/exec/base_images.h"
@@ -227,9 +228,11 @@ class Build {
     const std::size_t jobs =
         request_.jobs > 0 ? request_.jobs : std::max(base::usable_processors(), kLeastJobs);
     // What costs no more than the question need not wait for its answer.
-    const auto ask = [&] {
-      if (publisher_ && some_missed)
-        publisher_->check_permissions_meanwhile([this] { stop_.request_stop(); });
+    const auto ask = [&](SchedulerNext next) {
+      if (!publisher_ || !std::exchange(some_missed, false)) return;
+      publisher_->check_permissions_meanwhile([this] { stop_.request_stop(); });
+      // A thread that runs already, and that could start no step meanwhile, does it soonest.
+      if (next == SchedulerNext::waits) machine_.registry.prepare();
     };
     run_schedule(inputs, jobs, probe, run_item, stop_, ask);
   }

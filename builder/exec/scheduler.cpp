@@ -75,7 +75,7 @@ class Schedule {
 void run_schedule(std::span<const std::vector<std::size_t>> inputs, std::size_t jobs,
                   const std::function<bool(std::size_t)>& probe,
                   const std::function<void(std::size_t)>& execute, std::stop_source& stop,
-                  const std::function<void()>& all_started) {
+                  const std::function<void(SchedulerNext)>& all_started) {
   Schedule schedule(inputs);
   Completions completions;
   std::vector<std::jthread> threads;
@@ -89,7 +89,7 @@ void run_schedule(std::span<const std::vector<std::size_t>> inputs, std::size_t 
 
   const auto run_here = [&](std::size_t item) {
     try {
-      if (all_started) all_started();
+      if (all_started) all_started(SchedulerNext::executes);
       execute(item);
       schedule.complete(item);
     } catch (...) {  // carried to the end, where it is thrown again
@@ -128,7 +128,7 @@ void run_schedule(std::span<const std::vector<std::size_t>> inputs, std::size_t 
       });
     }
     if (running == 0) break;
-    if (all_started) all_started();
+    if (all_started) all_started(SchedulerNext::waits);
     auto [item, error] = completions.wait();
     --running;
     if (error != nullptr) {

@@ -53,7 +53,7 @@ TEST(Scheduler, SaysWhenAllThatCouldBeStartedWas) {
   std::stop_source stop;
   std::atomic<int> started = 0;
   std::latch all(3);  // two items, and the news of them
-  std::vector<int> seen;
+  std::vector<std::pair<SchedulerNext, int>> seen;
   run_schedule(
       Inputs{{}, {}, {0, 1}}, 4, [](std::size_t) { return false; },
       [&](std::size_t item) {
@@ -61,12 +61,12 @@ TEST(Scheduler, SaysWhenAllThatCouldBeStartedWas) {
         if (item < 2) all.arrive_and_wait();
       },
       stop,
-      [&] {
+      [&](SchedulerNext next) {
         if (seen.empty()) all.arrive_and_wait();  // would hang if an item had not been started
-        seen.push_back(started);
+        seen.emplace_back(next, started);
       });
-  EXPECT_EQ(seen.front(), 2);
-  EXPECT_EQ(seen.back(), 2);  // before the last item, which is executed by this thread
+  EXPECT_EQ(seen.front(), std::pair(SchedulerNext::waits, 2));
+  EXPECT_EQ(seen.back(), std::pair(SchedulerNext::executes, 2));
 }
 
 TEST(Scheduler, NoMoreThanTheJobsRunAtOnce) {
