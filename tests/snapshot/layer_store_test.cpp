@@ -282,7 +282,11 @@ TEST_F(Layers, TreeWithoutARecordIsNotTrusted) {
 
 // ---- Several processes ----
 
-TEST_F(Layers, ProcessesThatWantTheSameLayerAllGetIt) {
+/// Suites of such a name run first: a child of a process that has started the pool's threads would
+/// have none of them, and wait for them.
+using LayersDeathTest = Layers;
+
+TEST_F(LayersDeathTest, ProcessesThatWantTheSameLayerAllGetIt) {
   TarBuilder builder;
   for (int i = 0; i < 500; ++i) builder.file("f" + std::to_string(i), std::string(2000, 'x'));
   const std::string tar = builder.str();
