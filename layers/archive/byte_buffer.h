@@ -1,10 +1,10 @@
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <memory>
 #include <span>
+#include <utility>
 
 namespace strake::layers {
 
@@ -12,10 +12,13 @@ namespace strake::layers {
 /// clear() keeps the memory.
 class ByteBuffer {
  public:
-  /// Makes room for `count` bytes at the end: theirs is what they are. `first_capacity`: memory to
-  /// begin with, so that most buffers of a kind never grow.
-  std::span<std::byte> extend(std::size_t count, std::size_t first_capacity = 0) {
-    if (size_ + count > capacity_) grow(std::max(first_capacity, 2 * (size_ + count)));
+  /// Memory for `capacity` bytes, so that up to there nothing moves.
+  void reserve(std::size_t capacity) {
+    if (capacity > capacity_) grow(capacity);
+  }
+  /// Makes room for `count` bytes at the end: theirs is what they are.
+  std::span<std::byte> extend(std::size_t count) {
+    if (size_ + count > capacity_) grow(2 * (size_ + count));
     const std::span<std::byte> room(bytes_.get() + size_, count);
     size_ += count;
     return room;

@@ -164,11 +164,7 @@ void ParallelTarWriter::finish() {
 }
 
 void ParallelTarWriter::finish_batches() {
-  // If this is all, as it is of a small archive, it is not worth a thread.
-  if (batches_.in_flight() == 0)
-    batches_.submit_unannounced();
-  else
-    batches_.submit();
+  batches_.submit_last();
   batches_.finish();
 }
 
@@ -177,7 +173,8 @@ std::span<std::byte> ParallelTarWriter::extend(std::size_t count) {
   if (batch.bytes.size() == 0) batch.offset = size_bytes_;
   size_bytes_ += count;
   // Nothing but headers with large attributes makes a batch outgrow this.
-  return batch.bytes.extend(count, kFirstCapacity);
+  batch.bytes.reserve(kFirstCapacity);
+  return batch.bytes.extend(count);
 }
 
 void ParallelTarWriter::append_zeros(std::size_t count) {

@@ -76,6 +76,12 @@ class OrderedJobs {
     in_flight_.push_back(std::exchange(filling_, nullptr));
   }
 
+  /// The same for the last job of all: if it is the only one, it is not worth a thread.
+  void submit_last() {
+    if (in_flight_.empty()) return submit_unannounced();
+    submit();
+  }
+
   /// Consumes the oldest job. Precondition: in_flight() > 0.
   void consume_oldest() {
     const std::shared_ptr<Job> job = in_flight_.front();

@@ -75,11 +75,7 @@ void TreeFiles::add_file(int directory, std::string_view path) {
 
 void TreeFiles::finish() {
   directory_.reset();
-  // If this is all, as it is of a small tree, it is not worth a thread.
-  if (runs_.in_flight() == 0)
-    runs_.submit_unannounced();
-  else
-    runs_.submit();
+  runs_.submit_last();
   runs_.finish();
 }
 
@@ -88,7 +84,7 @@ void TreeFiles::make_blocks(Run& run) const {
   base::TraceSpan span("read files");
   TarEntry tar;
   std::vector<std::byte> headers;
-  run.blocks.extend(0, kFirstCapacity);
+  run.blocks.reserve(kFirstCapacity);
   std::size_t made = 0;
   const auto append_made = [&](std::size_t end) {
     run.blocks.append(run.made.bytes().subspan(made, end - made));
