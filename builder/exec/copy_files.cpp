@@ -11,6 +11,7 @@
 #include "layers/archive/compression.h"
 #include "layers/base/error.h"
 #include "layers/snapshot/apply.h"
+#include "layers/snapshot/layer_directories.h"
 #include "layers/snapshot/xattr_policy.h"
 
 namespace strake::builder {
@@ -83,7 +84,8 @@ class Copier {
   void put_content(const SelectedSource& selected, const std::string& target) {
     std::vector<const SelectedEntry*> waiting;  // directories that are there only if needed
     for (const SelectedEntry& entry : selected.entries.below_top()) {
-      while (!waiting.empty() && !is_below(entry.path, waiting.back()->path)) waiting.pop_back();
+      while (!waiting.empty() && !layers::is_below(entry.path, waiting.back()->path))
+        waiting.pop_back();
       if (entry.only_as_parent) {
         waiting.push_back(&entry);
         continue;

@@ -16,12 +16,6 @@ inline std::string join_path(std::string_view directory, std::string_view name) 
   return path;
 }
 
-/// Whether `path` is in `directory`, which is not the root, or deeper.
-inline bool is_below(std::string_view path, std::string_view directory) {
-  return path.size() > directory.size() && path[directory.size()] == '/' &&
-         path.starts_with(directory);
-}
-
 inline std::string_view parent_path(std::string_view path) {
   const std::size_t slash = path.rfind('/');
   return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);

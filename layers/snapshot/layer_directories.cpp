@@ -42,6 +42,11 @@ std::string join_path(std::string_view directory, std::string_view name) {
   return path.append(name);
 }
 
+bool is_below(std::string_view path, std::string_view directory) {
+  return path.size() > directory.size() && path[directory.size()] == '/' &&
+         path.starts_with(directory);
+}
+
 std::pair<std::string_view, std::string_view> split_path(std::string_view path) {
   const std::size_t slash = path.rfind('/');
   if (slash == std::string_view::npos) return {{}, path};

@@ -91,6 +91,8 @@ class LayerDirectories {
 };
 
 std::string join_path(std::string_view directory, std::string_view name);
+/// Whether `path` is in `directory`, which is not the root (""), or deeper.
+bool is_below(std::string_view path, std::string_view directory);
 /// "a/b" → "a", "b"; "a" → "", "a".
 std::pair<std::string_view, std::string_view> split_path(std::string_view path);
 

@@ -5,12 +5,12 @@
 #include <cerrno>
 
 #include "layers/base/error.h"
+#include "layers/snapshot/layer_directories.h"
 
 namespace strake::layers {
 
 bool OpaqueMarks::keep_or_drop(int directory, const std::string& path) {
-  const bool hidden = !hiding_.empty() && path.size() > hiding_.size() &&
-                      path.starts_with(hiding_) && path[hiding_.size()] == '/';
+  const bool hidden = !hiding_.empty() && is_below(path, hiding_);
   if (!hidden && below_.find(path)) {
     hiding_ = path;
     return true;
