@@ -48,6 +48,7 @@ SelectionDigests::SelectionDigests(std::span<const SelectedSource> selection)
 
 std::vector<const SelectedEntry*> SelectionDigests::missing() const {
   std::vector<const SelectedEntry*> entries;
+  if (learned_.empty()) return entries;  // everything was known
   for (const SelectedSource& selected : selection_)
     for (const SelectedEntry& entry : selected.entries)
       if (entry.status.is_file() && !of(entry)) entries.push_back(&entry);
@@ -55,7 +56,7 @@ std::vector<const SelectedEntry*> SelectionDigests::missing() const {
 }
 
 bool SelectionDigests::complete() const {
-  return learned_.empty() || missing().empty();
+  return missing().empty();
 }
 
 void SelectionDigests::read_missing(const CopySource& source, cache::StatMemo& memo) {
